@@ -1,0 +1,86 @@
+# Everything this project does, from a fresh clone, with Python 3.11+ and make alone: see `make help`.
+#
+# Each CPython has an environment of its own, .venv/<X.Y>. The package goes in as a wheel built from the tree, so what
+# is tested is what a user gets; `-P` below keeps the checkout itself off sys.path.
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test cov check stress clean
+.DELETE_ON_ERROR:
+
+# The first interpreter that is new enough, python3 before the others. `make test PYTHON=python3.12` chooses one.
+ifeq ($(origin PYTHON),undefined)
+  PYTHON := $(or $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; do \
+      $$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done),python3)
+endif
+
+# What PYTHON is: "3.12 new venv", "3.12 new" without venv, "3.9 old venv", or nothing if it does not run.
+FOUND := $(shell $(PYTHON) -c 'import sys; v = sys.version_info; print("%d.%d" % v[:2] + getattr(sys, "abiflags", "")); \
+    print("new" if v >= (3, 11) else "old"); import ensurepip, venv; print("venv")' 2>/dev/null)
+X.Y := $(word 1,$(FOUND))
+
+V := .venv/$(X.Y)
+PY := $(V)/bin/python
+PIP := $(PY) -m pip --disable-pip-version-check --quiet
+PYTEST := -m pytest $(ARGS)
+# The directory itself stands for files that were removed.
+SOURCES := aioutils $(wildcard aioutils/*.py aioutils/py.typed) setup.cfg pyproject.toml
+
+# An environment whose interpreter is gone is made anew.
+$(shell test ! -e $(V)/.created || $(PY) -I -c '' 2>/dev/null || rm -rf $(V))
+
+help:
+	@echo 'make demo     crawl a small site that the demo starts itself; URL=https://... crawls that host'
+	@echo 'make test     run the tests; ARGS="-k pool" chooses'
+	@echo 'make cov      the tests under coverage, then once more with -X dev and PYTHONASYNCIODEBUG=1'
+	@echo 'make check    ruff, mypy --strict, pyright --verifytypes'
+	@echo 'make stress   the long stress campaign'
+	@echo 'make clean    remove what these targets made'
+	@echo 'Each sets up .venv/<X.Y> first. PYTHON=python3.12 chooses the interpreter.'
+
+demo: $(V)/.installed
+	$(PY) examples/crawl.py $(URL)
+
+test: $(V)/.installed
+	$(PY) -P $(PYTEST)
+
+cov: $(V)/.installed
+	$(PY) -m coverage erase
+	$(PY) -P -m coverage run $(PYTEST)
+	PYTHONASYNCIODEBUG=1 $(PY) -P -X dev -m coverage run $(PYTEST)
+	$(PY) -m coverage combine --quiet
+	$(PY) -m coverage report
+
+# pyright's Node comes from PyPI too (pyright[nodejs]), so none need be installed. --verifytypes asks the Python on PATH
+# where packages are, whatever --pythonpath says.
+check: $(V)/.installed $(V)/.checkers
+	$(PY) -m ruff check
+	$(PY) -m ruff format --check
+	$(PY) -m mypy --strict aioutils $(wildcard tests/typing)
+	PATH="$(CURDIR)/$(V)/bin:$$PATH" PYRIGHT_PYTHON_GLOBAL_NODE=0 $(PY) -m pyright --verifytypes aioutils --ignoreexternal
+
+stress: $(V)/.installed
+	AIOUTILS_STRESS=long $(PY) -P $(PYTEST) --timeout=1800 tests/stress
+
+clean:
+	rm -rf .venv build dist *.egg-info .coverage .coverage.* htmlcov .pytest_cache .mypy_cache .ruff_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(V)/.created:
+	$(if $(X.Y),,$(error $(PYTHON) does not run: install Python 3.11 or later, or say PYTHON=/path/to/python3.12))
+	$(if $(filter old,$(FOUND)),$(error $(PYTHON) is Python $(X.Y), aioutils needs 3.11 or later: say PYTHON=/path/to/it))
+	$(if $(filter venv,$(FOUND)),,$(error $(PYTHON) lacks venv or ensurepip (Debian: apt install python$(X.Y)-venv)))
+	$(PYTHON) -m venv --clear $(V)
+	$(PIP) install --upgrade setuptools
+	@touch $@
+
+# Built from a copy, so that no build directory or egg-info of an earlier state gets in, or is left behind. With the
+# environment's own setuptools: building after an edit takes one second, and no network.
+$(V)/.installed: $(V)/.created $(SOURCES)
+	@rm -rf $(V)/src && mkdir $(V)/src
+	@cp -R aioutils $(wildcard setup.cfg pyproject.toml README.md LICENSE) $(V)/src
+	$(PIP) install --no-build-isolation './$(V)/src[test,examples]'
+	@touch $@
+
+$(V)/.checkers: setup.cfg | $(V)/.installed
+	$(PIP) install --no-build-isolation './$(V)/src[check]'
+	@touch $@

@@ -1,0 +1,162 @@
+"""The event loop that a tool owns: how it is made, how it ends, and its clock.
+
+The only file that makes and closes event loops, and the only one that looks into asyncio's
+private parts: `_is_clean` and `forget`, each with its reason.
+"""
+
+import asyncio
+import os
+import sys
+import threading
+from time import monotonic
+from typing import Any
+
+if sys.platform == "win32":  # pragma: no cover
+    _Base = asyncio.ProactorEventLoop
+else:
+    _Base = asyncio.SelectorEventLoop
+
+# Loops that came through a fork. They share the parent's epoll descriptor: closing one would
+# take the parent's wake-up descriptor out of it, and so would the garbage collector.
+_inherited: list[object] = []
+
+
+class EventLoop(_Base):
+    """An event loop whose clock stands still while it does not run.
+
+    Otherwise a pause between two runs would let timeouts expire whose data arrived in time:
+    asyncio looks at both in one pass, and the timer wins.
+    """
+
+    _behind = 0.0  # seconds for which the clock stood still, all in all
+    _stopped_at: float | None = None
+
+    def time(self) -> float:
+        now = self._stopped_at
+        return (monotonic() if now is None else now) - self._behind
+
+    def run(self) -> None:
+        """Runs until `stop()`, and lets the clock go on for as long."""
+        if self._stopped_at is not None:
+            self._behind += monotonic() - self._stopped_at
+            self._stopped_at = None
+        try:
+            self.run_forever()
+        finally:
+            self._stopped_at = monotonic()
+
+    def run_once(self) -> None:
+        """Looks at what is ready, without waiting for more."""
+        self.stop()
+        self.run()
+
+
+class _Kept:
+    """Holds the one clean loop that a thread keeps; closes it when the thread goes away."""
+
+    __slots__ = ("loop", "pid")
+
+    def __init__(self, loop: EventLoop) -> None:
+        self.loop: EventLoop | None = loop
+        self.pid = os.getpid()
+
+    def __del__(self) -> None:
+        if self.loop is None:
+            pass
+        elif self.pid == os.getpid():
+            self.loop.close()
+        else:
+            _inherited.append(self.loop)
+
+
+_thread = threading.local()
+
+
+def take() -> EventLoop:
+    """Returns the loop that this thread kept, or a new one."""
+    kept: _Kept | None = _thread.__dict__.pop("kept", None)
+    if kept is None or kept.pid != os.getpid():
+        return EventLoop()
+    loop, kept.loop = kept.loop, None
+    return loop or EventLoop()
+
+
+def give_back(loop: EventLoop) -> None:
+    """Ends the use of a loop that does not run: kept if provably clean, else shut and closed.
+
+    Safe means: no other loop runs in this thread, and the interpreter is not on its way out.
+    """
+    if "kept" not in _thread.__dict__ and _is_clean(loop):
+        _thread.kept = _Kept(loop)
+        return
+    try:
+        _shut(loop)
+    finally:
+        loop.close()
+
+
+def inherit(what: object) -> None:
+    """Keeps a loop or task that came through a fork referenced for ever, and never ends it."""
+    if isinstance(what, asyncio.Task):
+        what._log_destroy_pending = False  # type: ignore[attr-defined]
+    _inherited.append(what)
+
+
+def forget(task: "asyncio.Task[Any]") -> None:
+    """Ends a task that will never be run again, as far as that is possible without its loop.
+
+    Private because asyncio has no public way to say that a pending task was given up on
+    purpose; its own `gather` and `staggered_race` set the same flag.
+    """
+    task._log_destroy_pending = False  # type: ignore[attr-defined]
+    coroutine = task.get_coro()
+    try:
+        if coroutine is not None:
+            coroutine.close()
+    except BaseException:
+        pass  # it would not be closed; whoever gives up on it has said so already
+
+
+def _shut(loop: EventLoop) -> None:
+    """Cancels what users left on the loop, ends async generators and the default executor."""
+    for _ in range(3):  # a stray may leave a stray, but not for ever
+        strays = asyncio.all_tasks(loop)
+        if not strays:
+            break
+        for stray in strays:
+            stray.cancel()
+        loop.run_until_complete(asyncio.wait(strays))
+        for stray in strays:
+            if not stray.cancelled() and (failure := stray.exception()) is not None:
+                context = {"message": "a task failed as its loop was closed", "task": stray}
+                loop.call_exception_handler({**context, "exception": failure})
+    loop.run_until_complete(loop.shutdown_asyncgens())
+    loop.run_until_complete(loop.shutdown_default_executor())
+
+
+def _is_clean(loop: Any) -> bool:
+    """True if nothing is left on the loop: then its next user cannot tell it from a new one.
+
+    Private because asyncio has no public way to ask; where an attribute is missing (another
+    version, another kind of loop), the answer is no.
+    """
+    try:
+        if loop._ready or loop._scheduled:
+            loop.run_once()  # handles and timers that were cancelled go in one pass
+        return not (
+            loop._ready
+            or loop._scheduled
+            or len(loop._selector.get_map()) > 1  # one: the loop's own wake-up
+            or loop._asyncgens
+            or loop._asyncgens_shutdown_called
+            or loop._default_executor
+            or loop._executor_shutdown_called
+            or loop._signal_handlers
+            or loop._exception_handler
+            or loop._task_factory
+            or loop.get_debug()
+            or loop.slow_callback_duration != 0.1
+            or asyncio.all_tasks(loop)
+        )
+    except AttributeError:
+        return False

@@ -1,0 +1,123 @@
+"""One piece of work: its state, its outcome, and who wants to know.
+
+The state goes from waiting to running to one of the three ends, or from waiting to cancelled;
+it leaves *waiting* under the scheduler's lock, and *running* on the loop. Watchers are told once,
+by whoever takes them off the list: the loop at the end of the work, or the one that came too
+late for it.
+"""
+
+import enum
+import threading
+from collections.abc import Callable, Iterable
+from contextvars import Context
+from types import TracebackType
+from typing import TYPE_CHECKING, Any
+
+from ._waiting import Waitable
+
+if TYPE_CHECKING:
+    import asyncio
+
+    from ._lane import Lane
+    from ._lease import Lease
+
+
+class State(enum.Enum):
+    WAITING = "waiting"
+    RUNNING = "running"
+    DONE = "done"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+
+WAITING, RUNNING = State.WAITING, State.RUNNING
+DONE, FAILED, CANCELLED = State.DONE, State.FAILED, State.CANCELLED
+
+_watching = threading.Lock()  # two who watch the same job for the first time
+
+
+class Job(Waitable):
+    __slots__ = (
+        "__weakref__",
+        "_context",  # that of the spawn, until it starts
+        "_lane",
+        "_lease",  # the slot that it lent, and what it waits for
+        "_name",
+        "_outcome",  # the result, or the exception
+        "_runner",  # the asyncio task, while it runs
+        "_state",
+        "_traceback",
+        "_watchers",
+        "_work",  # what is to be awaited or called, until it starts
+    )
+
+    _lane: "Lane"
+    _work: Any
+    _context: Context | None
+    _name: str
+    _outcome: Any
+    _traceback: TracebackType | None
+    _runner: "asyncio.Task[None] | None"
+    _lease: "Lease | None"
+    _watchers: list[Callable[[], object]] | None
+
+    def __init__(self, lane: "Lane", work: Any, context: Context, name: str) -> None:
+        self._lane = lane
+        self._work = work
+        self._context = context
+        self._name = name
+        self._state = WAITING
+        self._runner = self._lease = self._watchers = None
+
+    def reached(self) -> bool:
+        state = self._state
+        return state is not RUNNING and state is not WAITING
+
+    def watch(self, notify: Callable[[], object]) -> None:
+        if self._watchers is None:
+            with _watching:
+                if self._watchers is None:
+                    self._watchers = []
+        self._watchers.append(notify)
+
+    def unwatch(self, notify: Callable[[], object]) -> bool:
+        """Returns True if it was still on the list, and so had not been told."""
+        try:
+            self._watchers.remove(notify)  # type: ignore[union-attr]
+        except (ValueError, AttributeError):
+            return False
+        return True
+
+    def tell(self) -> None:
+        while self._watchers:
+            try:
+                notify = self._watchers.pop(0)
+            except IndexError:  # the other one took the last
+                return
+            notify()
+
+    def blockers(self) -> "Iterable[Waitable]":
+        """What must happen before this job can end."""
+        if self._lease is not None:
+            yield from tuple(self._lease.targets)
+        loop = self._lane.scheduler.loop
+        if loop is not None and loop.blocked_on is not None:
+            yield loop.blocked_on
+
+    def fail(self, error: BaseException) -> None:
+        """Keeps the exception with the traceback of the work, without our own frames."""
+        trace = error.__traceback__
+        while trace is not None and trace.tb_next is not None and _is_ours(trace):
+            trace = trace.tb_next
+        self._outcome, self._traceback = error, trace
+        error.__traceback__ = trace
+        self._state = FAILED
+
+    def error(self) -> BaseException:
+        """The exception that it failed with, to be raised: with the same traceback each time."""
+        error: BaseException = self._outcome
+        return error.with_traceback(self._traceback)
+
+
+def _is_ours(trace: TracebackType) -> bool:
+    return trace.tb_frame.f_globals.get("__package__") == __package__

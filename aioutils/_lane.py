@@ -1,0 +1,66 @@
+"""Slots, and the line of those that wait for one.
+
+A pool has one lane. A group has two: an endless one for what is awaited, and one of 32 slots
+for functions in worker threads. Lines are joined from any thread (`waiting.append`); all else
+happens on the loop.
+"""
+
+from collections import deque
+from typing import TYPE_CHECKING
+
+from ._job import Job
+from ._lease import Turn
+
+if TYPE_CHECKING:
+    from ._scheduler import Scheduler
+
+
+class Lane:
+    __slots__ = ("dead", "held", "returning", "scheduler", "size", "waiting")
+
+    def __init__(self, scheduler: "Scheduler", size: int | None) -> None:
+        self.scheduler = scheduler
+        self.size = size  # None: endless
+        self.held = 0  # slots in use
+        self.waiting: deque[Job] = deque()
+        self.dead = 0  # jobs in `waiting` that were cancelled
+        self.returning: deque[Turn] = deque()  # who lent a slot and wants it back
+
+    def free(self, most: int) -> int:
+        """How many could start now, `most` at most."""
+        return most if self.size is None else min(most, self.size - self.held)
+
+    def release(self) -> None:
+        """A slot became free: to one who lent his, before anybody new."""
+        while self.returning:
+            if self.returning.popleft().grant():
+                return
+        self.held -= 1
+        if self.waiting:
+            self.scheduler.wake()
+
+    def lend(self, job: Job) -> None:
+        lease = job._lease
+        if self.size is None or lease is None:
+            return
+        lease.waits += 1
+        if not lease.lent:
+            lease.lent = True
+            self.release()
+
+    def take_back(self, job: Job) -> Turn | None:
+        """Returns the turn to wait for, or None if the slot is there already."""
+        lease = job._lease
+        if self.size is None or lease is None:
+            return None
+        lease.waits -= 1
+        if lease.waits or not lease.lent or job.reached():
+            return None
+        if lease.turn is None:
+            if self.held < self.size:
+                self.held += 1
+                lease.lent = False
+                return None
+            lease.turn = Turn(job)
+            self.returning.append(lease.turn)
+        return lease.turn

@@ -1,0 +1,227 @@
+"""Who waits for whom, and the slot that a task lends while it waits.
+
+A task that awaits another one of its pool would hold the slot that the other one needs, so it
+lends it. It is found by a context variable, because the await may come from an asyncio task
+that it started (`gather`, `wait_for`, `TaskGroup`). A slot is lent once, however many of these
+wait, and is taken back before the last of them goes on.
+
+`block` and `pause` are the two ends at which a wait begins: in sync code and in async code.
+Edges of the graph change under `_graph`; leases change on the loop of their task.
+"""
+
+import asyncio
+import os
+import threading
+from contextvars import ContextVar
+from functools import partial
+
+from ._job import Job
+from ._loop import Loop
+from ._waiting import Moment, Waitable
+from .errors import DeadlockError
+
+current: ContextVar[Job | None] = ContextVar("aioutils.current", default=None)
+
+_graph = threading.RLock()
+
+
+class Lease:
+    """What a job waits for, and whether its slot is lent."""
+
+    __slots__ = ("lent", "targets", "turn", "waits")
+
+    def __init__(self) -> None:
+        self.targets: list[Waitable] = []
+        self.waits = 0
+        self.lent = False
+        self.turn: Turn | None = None
+
+
+class Turn(Moment):
+    """The moment at which a job that lent its slot has it again."""
+
+    __slots__ = ("_granted", "_job")
+
+    def __init__(self, job: Job) -> None:
+        super().__init__()
+        self._job = job
+        self._granted = False
+
+    def grant(self) -> bool:
+        """Returns True if the slot was taken; not by a job that has ended, or waits again."""
+        lease = self._job._lease
+        assert lease is not None
+        lease.turn = None
+        lease.lent = self._job.reached() or lease.waits > 0
+        self._granted = True
+        self.tell()
+        return not lease.lent
+
+    def reached(self) -> bool:
+        return self._granted
+
+
+def block(loop: Loop, target: Waitable, timeout: float | None, fix: str) -> bool:
+    """Waits in sync code; `loop` is the one that has to run for it. False: time is up."""
+    if target.reached():
+        return True
+    me = _running_job()
+    refuse(loop, target, fix)
+    if me is None:
+        return loop.wait(target, timeout)
+    lane, own = me._lane, me._lane.scheduler.loop
+    assert own is not None
+    _enter(me, target, fix)
+    try:
+        if own.is_here():  # an async task blocks its loop to wait on another one
+            own.blocked_on = target
+            try:
+                return loop.wait(target, timeout)
+            finally:
+                own.blocked_on = None
+        lane.scheduler.post(partial(lane.lend, me))
+        try:
+            return loop.wait(target, timeout)
+        finally:
+            back = _Return(me)
+            lane.scheduler.post(back.ask)
+            own.wait(back)
+    finally:
+        _leave(me, target)
+
+
+def refuse(loop: Loop, target: Waitable, fix: str) -> None:
+    """Raises if a wait for `target` that begins here would never end."""
+    me = _running_job()
+    if loop.is_here():
+        raise DeadlockError(f"{target!r} would wait for itself: this code runs on its loop. {fix}")
+    if me is not None:
+        with _graph:
+            _check(me, target, fix)
+
+
+async def pause(target: Waitable, fix: str) -> None:
+    """Waits in async code, on the running loop."""
+    me = _running_job()
+    if me is None:
+        await _until(target)
+        return
+    own = me._lane.scheduler.loop
+    _enter(me, target, fix)
+    lends = own is not None and own.is_here()
+    if lends:
+        me._lane.lend(me)
+    try:
+        await _until(target)
+    finally:
+        turn = me._lane.take_back(me) if lends else None
+        _leave(me, target)
+        if turn is not None:
+            await _although_cancelled(turn)
+
+
+async def _until(target: Waitable) -> None:
+    loop = asyncio.get_running_loop()
+    while not target.reached():
+        future = loop.create_future()
+        notify = partial(_set, future)
+        target.watch(notify)
+        try:
+            await future
+        finally:
+            target.unwatch(notify)
+
+
+async def _although_cancelled(turn: Turn) -> None:
+    """The cancelled need their slot as well: they have to clean up."""
+    cancelled: asyncio.CancelledError | None = None
+    while not turn.reached():
+        try:
+            await _until(turn)
+        except asyncio.CancelledError as error:
+            cancelled = error
+    if cancelled is not None:
+        raise cancelled
+
+
+def _set(future: "asyncio.Future[None]") -> None:
+    if not future.done():
+        future.set_result(None)
+
+
+class _Return(Moment):
+    """A plain function in a worker thread wants the slot back that it lent."""
+
+    def __init__(self, job: Job) -> None:
+        super().__init__()
+        self._job = job
+        self._turn: Turn | None = None
+        self._asked = False
+
+    def ask(self) -> None:
+        """On the loop."""
+        self._turn = self._job._lane.take_back(self._job)
+        self._asked = True
+        if self._turn is None:
+            self.tell()
+        else:
+            self._turn.watch(self.tell)
+
+    def reached(self) -> bool:
+        return self._asked and (self._turn is None or self._turn.reached())
+
+
+def _running_job() -> Job | None:
+    job = current.get()
+    return None if job is None or job.reached() else job
+
+
+def _enter(me: Job, target: Waitable, fix: str) -> None:
+    with _graph:
+        _check(me, target, fix)
+        if me._lease is None:
+            me._lease = Lease()
+        me._lease.targets.append(target)
+
+
+def _check(me: Job, target: Waitable, fix: str) -> None:
+    path = _path(target, me)
+    if path is not None:
+        circle = " -> ".join(map(repr, [me, *path]))
+        raise DeadlockError(f"{me!r} would wait for itself: {circle}. {fix}")
+
+
+def _leave(me: Job, target: Waitable) -> None:
+    with _graph:
+        assert me._lease is not None
+        me._lease.targets.remove(target)
+
+
+def _path(start: Waitable, goal: Waitable) -> list[Waitable] | None:
+    """The way from what is waited for to the one who wants to wait, if there is one."""
+    came_from: dict[int, tuple[Waitable, int | None]] = {id(start): (start, None)}
+    line = [start]
+    while line:
+        node = line.pop()
+        if node is goal:
+            path, at = [node], came_from[id(node)][1]
+            while at is not None:
+                node, at = came_from[at]
+                path.append(node)
+            return path[::-1]
+        if node.reached():
+            continue
+        for blocker in node.blockers():
+            if id(blocker) not in came_from:
+                came_from[id(blocker)] = (blocker, id(node))
+                line.append(blocker)
+    return None
+
+
+def _after_fork() -> None:
+    global _graph
+    _graph = threading.RLock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)

@@ -1,0 +1,303 @@
+"""Who drives a loop, and for how long.
+
+`Loop` owns one event loop and the right to run it. Any thread may call `wait()` at any time.
+Of the threads that wait on one loop, one drives; the others sleep until the driver tells them
+that what they wait for has come, or until it leaves and one of them takes over:
+
+- `_driver` and `_waiting` change under `_lock`, which nobody holds while running or sleeping;
+- whoever is elected looks once more at what it waits for before it runs the loop: from then on
+  that can change in its own thread only, where `notify()` stops the loop;
+- whoever leaves, in whatever way, wakes the first sleeper if nobody drives; a sleeper that no
+  longer needs to wait does the same when it leaves, so that somebody always takes over.
+
+A loop that is run by others (`Loop(running)`) has no driver of ours: all sleep.
+"""
+
+import asyncio
+import os
+import threading
+import weakref
+from collections.abc import Callable
+from time import monotonic
+
+from . import _eventloop
+from ._signals import Signals
+from ._waiting import AllOf, Helper, Passes, Wait, Waitable
+from .errors import DeadlockError
+
+
+class Worker(Waitable):
+    """What a loop runs, a scheduler; it is reached when it has nothing left to do."""
+
+    __slots__ = ()
+
+    def pump(self) -> None: ...
+    def cancel_all(self) -> None: ...
+    def abandon(self) -> None: ...
+    def forked(self) -> None: ...
+
+
+class Loop:
+    """One event loop, the threads that wait on it, and the schedulers whose work it runs."""
+
+    def __init__(self, running: asyncio.AbstractEventLoop | None = None) -> None:
+        self._event_loop: asyncio.AbstractEventLoop | None = running
+        self.private = running is None
+        self.schedulers: dict[Worker, None] = {}  # in order of attaching
+        self.admits = not self.private  # False until a pass over I/O was made
+        self.thread: int | None = None if self.private else threading.get_ident()
+        self._lock = threading.RLock()
+        self._driver: Wait | None = None
+        self._waiting: list[Wait] = []
+        self._running = not self.private
+        self._raised: BaseException | None = None
+        self.blocked_on: Waitable | None = None  # what its thread waits for, on another loop
+        _all.add(self)
+
+    @classmethod
+    def current(cls) -> "Loop":
+        """The one of the event loop that runs in this thread, ours or a host's."""
+        running = asyncio.get_running_loop()
+        loop = _owners.get(running)
+        if loop is None:
+            loop = _owners[running] = cls(running)
+        return loop
+
+    @property
+    def event_loop(self) -> asyncio.AbstractEventLoop:
+        """The asyncio loop itself, made when first asked for."""
+        if self._event_loop is None:
+            with self._lock:
+                if self._event_loop is None:
+                    self._event_loop = _eventloop.take()
+                    _owners[self._event_loop] = self
+        return self._event_loop
+
+    def is_here(self) -> bool:
+        """True if this loop runs in the calling thread, now."""
+        return self._running and self.thread == threading.get_ident()
+
+    def runs_now(self) -> bool:
+        """True if somebody drives it, in whatever thread."""
+        return self._driver is not None or not self.private
+
+    def is_of_this_thread(self) -> bool:
+        """True if nobody else ever drove it, or this thread was the last to."""
+        return self.thread is None or self.thread == threading.get_ident()
+
+    # Work comes in. From any thread, in any state.
+
+    def wake(self, pump: Callable[[], None]) -> None:
+        """Has `pump` called on the loop, soon; a loop that stands still pumps when it starts."""
+        if not self._running:
+            return
+        if self.thread == threading.get_ident():
+            self._event_loop.call_soon(pump)  # type: ignore[union-attr]
+            return
+        with self._lock:
+            if self._running and self._event_loop is not None:
+                try:
+                    self._event_loop.call_soon_threadsafe(pump)
+                except RuntimeError:
+                    pass  # a host's loop that was closed: nothing runs there any more
+
+    def interrupt(self, error: BaseException) -> None:
+        """Makes whoever drives raise `error`, once every task was cancelled. On the loop."""
+        if not self.private:
+            raise error  # the host knows what it does with it
+        self._raised = error
+        self.event_loop.stop()
+
+    # Waiting. From any thread.
+
+    def wait(self, target: Waitable, timeout: float | None = None) -> bool:
+        """Blocks until `target` is reached, then True, or until `timeout` seconds passed.
+
+        Raises what a signal handler of the user's raises, and KeyboardInterrupt or SystemExit
+        of a task, after every task was cancelled and has cleaned up.
+        """
+        if self.is_here():
+            raise DeadlockError("a blocking call on the loop that is to do the work")
+        deadline = None if timeout is None else monotonic() + max(0.0, timeout)
+        wait = Wait(self)
+        target.watch(wait.notify)
+        try:
+            with Signals(wait.wake) as signals:
+                return self._wait(wait, target, deadline, signals)
+        except BaseException:
+            self._clean_up()
+            raise
+        finally:
+            target.unwatch(wait.notify)
+
+    def run_once(self) -> None:
+        """Does what can be done without waiting for anything; nothing if another one drives."""
+        wait = Wait(self)
+        try:
+            if self.private and asyncio._get_running_loop() is None and self._elect(wait):
+                with Signals(wait.wake) as signals:
+                    self._drive(wait, Passes(self.event_loop), None, signals)
+        except BaseException:
+            self._resign(wait)
+            self._clean_up()
+            raise
+        finally:
+            self._resign(wait)
+
+    def _wait(self, wait: Wait, target: Waitable, deadline: float | None, signals: Signals) -> bool:
+        helper: Helper | None = None
+        may_drive = self.private and asyncio._get_running_loop() is None
+        try:
+            while True:
+                signals.deliver()
+                if target.reached():
+                    return True
+                left = None if deadline is None else deadline - monotonic()
+                if left is not None and left <= 0:
+                    return False
+                if may_drive and self._elect(wait):
+                    self._drive(wait, target, deadline, signals)
+                    self._resign(wait)
+                    continue
+                if self.private and not may_drive and helper is None:
+                    helper = Helper(self, target, wait)
+                elif not may_drive:
+                    wait.open_mailbox()
+                if helper is not None and helper.error is not None:
+                    raise helper.error
+                if not target.reached():
+                    wait.sleep(left)
+        finally:
+            self._resign(wait)
+            if helper is not None:
+                helper.end()
+
+    def _elect(self, wait: Wait) -> bool:
+        with self._lock:
+            if self._driver is None:
+                self._driver = wait
+                return True
+            wait.open_mailbox()
+            if wait not in self._waiting:
+                self._waiting.append(wait)
+            return False
+
+    def _resign(self, wait: Wait) -> None:
+        with self._lock:
+            if wait in self._waiting:
+                self._waiting.remove(wait)
+            if self._driver is wait:
+                self._driver = None
+            if self._driver is None and self._waiting:
+                self._waiting[0].notify()
+
+    def _drive(
+        self, wait: Wait, target: Waitable, deadline: float | None, signals: Signals
+    ) -> None:
+        loop = self.event_loop
+        assert isinstance(loop, _eventloop.EventLoop)
+        timer = None
+        if deadline is not None:
+            timer = loop.call_later(max(0.0, deadline - monotonic()), loop.stop)
+        first = self.thread is None
+        self.thread = threading.get_ident()
+        self.admits = False
+        self._running = True
+        loop.call_soon(self._admit if first else self._look)
+        try:
+            while not (target.reached() or signals.noted):
+                loop.run()
+                if self._raised is not None:
+                    error, self._raised = self._raised, None
+                    raise error
+                if deadline is not None and monotonic() >= deadline:
+                    return
+        finally:
+            self._running = False
+            if timer is not None:
+                timer.cancel()
+
+    def _look(self) -> None:
+        """A loop that stood still reads what came meanwhile before it begins anything new: a
+        connection that the peer closed must not be used again."""
+        self.event_loop.call_soon(self._admit)
+
+    def _admit(self) -> None:
+        self.admits = True
+        for scheduler in tuple(self.schedulers):
+            scheduler.pump()
+
+    # Ending.
+
+    def _clean_up(self) -> None:
+        """Cancels every task and waits for its end; gives up on all if interrupted in that."""
+        for scheduler in tuple(self.schedulers):
+            scheduler.cancel_all()
+        wait, ended = Wait(self), AllOf(tuple(self.schedulers))
+        ended.watch(wait.notify)
+        try:
+            with Signals(wait.wake, patient=False) as signals:
+                self._wait(wait, ended, None, signals)
+        except BaseException:  # the second Ctrl-C: the first is the one that is raised
+            for scheduler in tuple(self.schedulers):
+                scheduler.abandon()
+            self._drop_event_loop()
+        finally:
+            ended.unwatch(wait.notify)
+
+    def attach(self, scheduler: Worker) -> None:
+        self.schedulers[scheduler] = None
+
+    def detach(self, scheduler: Worker, *, safe: bool = True) -> None:
+        """Takes the scheduler's leave; with the last one goes the event loop.
+
+        Not `safe`: nothing may be run here (a finalizer, another loop); it is only closed.
+        """
+        with self._lock:
+            self.schedulers.pop(scheduler, None)
+            if self.schedulers or not self.private:
+                return
+        loop = self._drop_event_loop(close=not safe)
+        if loop is None or loop.is_closed():
+            return
+        if asyncio._get_running_loop() is None:
+            _eventloop.give_back(loop)
+        else:
+            thread = threading.Thread(target=_eventloop.give_back, args=(loop,))
+            thread.start()
+            thread.join()
+
+    def _drop_event_loop(self, *, close: bool = True) -> _eventloop.EventLoop | None:
+        """Parts with the event loop, unless somebody drives it; the next wait makes a new one."""
+        with self._lock:
+            loop = self._event_loop
+            if self._driver is not None or not isinstance(loop, _eventloop.EventLoop):
+                return None
+            self._event_loop = self.thread = None
+            _owners.pop(loop, None)
+        if close:
+            loop.close()
+        return loop
+
+    def _forked(self) -> None:
+        """In the child: new locks, and a new loop when one is needed."""
+        if self._event_loop is not None:
+            _eventloop.inherit(self._event_loop)
+        schedulers = self.schedulers
+        self.__init__()  # type: ignore[misc]
+        self.schedulers = schedulers
+        for scheduler in schedulers:
+            scheduler.forked()
+
+
+_all: "weakref.WeakSet[Loop]" = weakref.WeakSet()
+_owners: "weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, Loop]" = weakref.WeakKeyDictionary()
+
+
+def _after_fork() -> None:
+    for loop in tuple(_all):
+        loop._forked()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)

@@ -1,0 +1,373 @@
+"""Admission: who waits, who runs, who is done, and which failures nobody has seen.
+
+A scheduler knows no threads and starts no loop. Who may call what:
+
+- from any thread, at any time: `submit`, `post`, `cancel`, `cancel_all`, and looking;
+- on the loop, or where nobody runs it and nobody can: everything else.
+
+Other threads reach the loop's side by two ways only, a lane's line and the inbox, both deques,
+and then `wake()`, which has `pump()` called. The lock is held to move jobs out of a line, so that
+a job is either started or cancelled, never both.
+"""
+
+import asyncio
+import sys
+import threading
+import types
+import weakref
+from collections import deque
+from collections.abc import Callable, Generator, Iterable
+from concurrent.futures import Executor
+from functools import partial
+
+from . import _eventloop, _work
+from ._failures import Failures
+from ._job import CANCELLED, DONE, RUNNING, WAITING, Job
+from ._lane import Lane
+from ._lease import current
+from ._loop import Loop, Worker
+from ._order import Order
+from ._stay import Stay
+from ._threads import Threads, call
+from ._waiting import Moment, Waitable
+from .errors import WrongLoopError
+
+SLICE = 256  # jobs that start in one pass over the loop
+_EAGER = sys.version_info >= (3, 12)
+
+
+class Scheduler(Moment, Worker):
+    def __init__(
+        self, kind: str, size: int | None, threads: int | None, order: Order | None = None
+    ) -> None:
+        super().__init__()
+        self.kind = kind  # of tool, for messages
+        self.order = order
+        self.loop: Loop | None = None
+        self.main = Lane(self, size)
+        self.calls = self.main if size is not None else Lane(self, threads)
+        self.parking = Lane(self, None)
+        self.running: set[Job] = set()
+        self.parked: list[Stay] = []  # context managers that were entered, first to last
+        self.failures = Failures()
+        self.closed = False
+        self._threads: Executor | None = None
+        self._inbox: deque[Callable[[], object]] = deque()
+        self._due = False  # pump() will be called
+        self._lock = threading.RLock()
+        _all.add(self)
+
+    def __repr__(self) -> str:
+        held = sum(lane.held for lane in self.lanes)
+        words = [self.kind]
+        if self.main.size is not None:
+            words.append(f"size={self.main.size}")
+        if self.closed:
+            words.append("closed")
+        else:
+            words += [f"running={held}", f"waiting={self.waiting}"]
+            if len(self.running) > held:
+                words.append(f"lent={len(self.running) - held}")
+        if self.failures:
+            words.append(f"failed={len(self.failures)}")
+        return f"<{' '.join(words)}>"
+
+    # Which loop. A wait decides it; where nothing is under way, the next wait may decide anew.
+
+    def bound(self) -> Loop:
+        """The loop to wait on in sync code: one of our own, if none was bound yet."""
+        loop = self.loop
+        if loop is None or not (loop.private or self._is_tied()):
+            loop = self._bind(Loop(), loop)
+        return loop
+
+    def bind_running(self, who: object) -> None:
+        """Binds to the loop that runs in this thread; `who` is awaited there."""
+        running, loop = Loop.current(), self.loop
+        if loop is not running:
+            if loop is not None and self._is_tied():
+                raise WrongLoopError(
+                    f"{who!r} of {self!r} runs on another loop than the one that awaits it; "
+                    "make one of the two tools with within= the other"
+                )
+            self._bind(running, loop)
+
+    def _is_tied(self) -> bool:
+        started = self.running or self.parked or self._inbox
+        return bool(started or (self.waiting and self.loop is not None and self.loop.runs_now()))
+
+    def _bind(self, loop: Loop, old: Loop | None) -> Loop:
+        """Returns the loop that it is bound to: another thread may have been quicker."""
+        with self._lock:
+            if self.loop is not old:
+                assert self.loop is not None
+                return self.loop
+            self.loop = loop
+            loop.attach(self)
+        if old is not None:
+            old.detach(self)
+        self._due = False
+        self.wake()
+        return loop
+
+    # From any thread.
+
+    @property
+    def waiting(self) -> int:
+        return sum(len(lane.waiting) - lane.dead for lane in self.lanes)
+
+    @property
+    def lanes(self) -> tuple[Lane, ...]:
+        return (self.main,) if self.calls is self.main else (self.main, self.calls)
+
+    def count(self) -> int:
+        with self._lock:
+            return len(self.running) + self.waiting
+
+    def unfinished(self) -> list[Job]:
+        with self._lock:
+            waiting = [job for lane in self.lanes for job in tuple(lane.waiting)]
+            return [*self.running, *(job for job in waiting if job._state is WAITING)]
+
+    def submit(self, job: Job) -> None:
+        if self.order is not None:
+            self.order.spawned(job)
+        job._lane.waiting.append(job)
+        if not self._due:
+            self.wake()
+        if self.closed:  # meanwhile, by another thread
+            self.cancel(job)
+
+    def park(self, job: Stay) -> None:
+        """Starts a job that takes no slot and is no task: it enters, stays, and leaves."""
+        self.parked.append(job)
+        self.post(partial(self._start_parked, job))
+
+    def post(self, action: Callable[[], object]) -> None:
+        """Has `action` called on the loop."""
+        self._inbox.append(action)
+        if not self._due:
+            self.wake()
+
+    def wake(self) -> None:
+        loop = self.loop
+        if loop is None or self._due:
+            return
+        self._due = True
+        try:
+            loop.wake(self.pump)
+        except BaseException:  # a signal: without this nobody would wake the loop any more
+            self._due = False
+            raise
+
+    def cancel(self, job: Job) -> bool:
+        with self._lock:
+            if job.reached():
+                return False
+            waited = job._state is WAITING
+            if waited:
+                job._state = CANCELLED
+                job._lane.dead += 1
+        if waited:
+            self._unstarted(job)
+        elif job._runner is not None and self.loop is not None and self.loop.is_here():
+            job._runner.cancel()
+        else:
+            self.post(partial(self._cancel_running, job))
+        return True
+
+    def cancel_all(self) -> None:
+        for job in self.unfinished():
+            self.cancel(job)
+
+    def is_idle(self) -> bool:
+        with self._lock:  # a job on its way from waiting to running is in neither
+            return not (self.running or self._inbox or self.waiting)
+
+    reached = is_idle  # what a loop waits for in cleaning up
+
+    def blockers(self) -> Iterable[Waitable]:
+        return self.unfinished()
+
+    # On the loop.
+
+    def pump(self) -> None:
+        """Starts as many as there are slots for, a slice at a time."""
+        self._due = False
+        if self.loop is None or not (self.loop.admits and self.loop.is_here()):
+            return  # it will be called again when the loop is ready for it
+        while self._inbox:
+            self._inbox.popleft()()
+        for lane in self.lanes:
+            most = SLICE
+            while lane.waiting and most > 0:
+                claimed = self._claim(lane, most)
+                most -= len(claimed) or SLICE
+                for job in claimed:
+                    self._start(job)
+            if lane.waiting and lane.free(1) > 0:
+                self.wake()
+        self._tell()
+
+    def _claim(self, lane: Lane, most: int) -> list[Job]:
+        claimed: list[Job] = []
+        with self._lock:
+            free, waiting = lane.free(most), lane.waiting
+            while waiting and len(claimed) < free:
+                job = waiting.popleft()
+                if job._state is WAITING:
+                    job._state = RUNNING
+                    claimed.append(job)
+                else:
+                    lane.dead -= 1
+            lane.held += len(claimed)
+            self.running.update(claimed)
+        return claimed
+
+    def _start_parked(self, job: Job) -> None:
+        job._state = RUNNING
+        self.parking.held += 1
+        self._start(job)
+
+    def _start(self, job: Job) -> None:
+        if type(job._work) is _work.Call:
+            if self._threads is None:
+                self._threads = Threads()
+            job._work = call(self._threads, job._work)
+        context, job._context = job._context, None
+        assert self.loop is not None and context is not None
+        if _EAGER:
+            runner = asyncio.Task(
+                self._run(job),
+                loop=self.loop.event_loop,
+                context=context,
+                eager_start=True,  # type: ignore[call-arg]  # typeshed knows it from 3.12 on
+            )
+        else:
+            run = self._run(job)
+            run.send(None)  # into its `try`, so that not even an early cancel misses the end
+            runner = self.loop.event_loop.create_task(run, context=context)
+        if job._state is RUNNING:
+            job._runner = runner
+
+    async def _run(self, job: Job) -> None:
+        """All bookkeeping of a job is here: what asyncio runs is this."""
+        work, job._work = job._work, None
+        interrupt: BaseException | None = None
+        try:
+            if not _EAGER:
+                await _pause()
+            current.set(job)
+            result = await work
+        except asyncio.CancelledError:
+            _work.close(work)
+            if job._state is RUNNING:
+                job._state = CANCELLED
+        except BaseException as error:
+            if job._state is not RUNNING:
+                raise  # given up by abandon()
+            job.fail(error)
+            if isinstance(error, (KeyboardInterrupt, SystemExit)):
+                interrupt = error
+            else:
+                self.failures.add(job)
+        else:
+            job._outcome = result
+            job._state = DONE
+        self._ended(job)
+        if interrupt is not None and self.loop is not None:
+            self.loop.interrupt(interrupt)
+
+    def _ended(self, job: Job) -> None:
+        job._runner = None
+        self.running.discard(job)
+        self.failures.ended += 1
+        lane, lease = job._lane, job._lease
+        if lease is None or not lease.lent:
+            if lane.returning:
+                lane.release()
+            else:
+                lane.held -= 1
+        if job._watchers:
+            job.tell()
+        if self.order is not None and lane is not self.parking:
+            self.order.ended(job)
+        if lane.waiting:
+            if not self._due:
+                self.wake()  # pump() tells as well
+        elif self._watchers and (self.order is not None or not self.running):
+            self._tell()
+
+    def _tell(self) -> None:
+        if self._watchers and (self.is_idle() or (self.order is not None and self.order.ready())):
+            self.tell()
+
+    def _unstarted(self, job: Job) -> None:
+        """The end of work that will never start."""
+        _work.close(job._work)
+        job._work = job._context = None
+        self.post(partial(self._ended_unstarted, job))
+
+    def _ended_unstarted(self, job: Job) -> None:
+        job.tell()
+        if self.order is not None:
+            self.order.ended(job)
+
+    def _cancel_running(self, job: Job) -> None:
+        if job._runner is not None:
+            job._runner.cancel()
+
+    # Ending.
+
+    def shut(self, *, wait: bool = True) -> None:
+        """After the last job: ends the worker threads and what was left in the inbox."""
+        while self._inbox:
+            self._inbox.popleft()()
+        if self.order is not None:
+            self.order.clear()
+        if self._threads is not None:
+            self._threads.shutdown(wait=wait)
+            self._threads = None
+
+    def abandon(self) -> None:
+        """Gives up on everything unfinished, where it stands."""
+        for job in self.unfinished() + self.parked:
+            runner, job._runner = job._runner, None
+            if job._state is not RUNNING:
+                self.cancel(job)
+                continue
+            job._state = CANCELLED
+            if runner is not None:
+                _eventloop.forget(runner)
+            job.tell()
+        self.running.clear()
+        self.parked.clear()
+        for lane in self.lanes:
+            lane.waiting.clear()
+            lane.returning.clear()
+            lane.held = lane.dead = 0
+        self.shut(wait=False)
+        self._tell()
+
+    def forked(self) -> None:
+        """In the child: what ran goes on in the parent only; what waits may run in both."""
+        self._lock = threading.RLock()
+        for job in [*self.running, *self.parked]:
+            job._state = CANCELLED
+            _eventloop.inherit(job._runner)
+        self.running, self.parked = set(), []
+        for lane in self.lanes:
+            lane.returning.clear()
+            lane.held = 0
+        self._inbox.clear()
+        self._watchers.clear()
+        self._threads = None
+        self._due = False
+
+
+_all: "weakref.WeakSet[Scheduler]" = weakref.WeakSet()
+
+
+@types.coroutine
+def _pause() -> Generator[None, None, None]:
+    yield

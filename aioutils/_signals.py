@@ -1,0 +1,81 @@
+"""Ctrl-C and SIGTERM while the main thread waits: noted at once, acted upon outside the loop.
+
+A Python signal handler that raises does so wherever the main thread happens to be: inside
+asyncio's own bookkeeping as well, and then clean-ups are lost. So, for as long as the main
+thread drives or waits, the user's handlers of SIGINT and SIGTERM give way to one that notes the
+signal and wakes the waiter, who calls the user's handler from a place where it may raise.
+
+Entered and left by the main thread only (elsewhere nothing happens); `_note` runs in the main
+thread, between any two bytecodes, and so takes no lock.
+"""
+
+import signal
+import threading
+from collections.abc import Callable
+from types import FrameType
+from typing import Any
+
+_Handler = Callable[[int, FrameType | None], Any]
+
+_innermost: "Signals | None" = None
+
+
+class Signals:
+    """Holds the user's handlers back; `deliver()` calls them for the signals that came.
+
+    The second signal before the first was delivered goes to the user's handler at once, from
+    within the signal: that is how a blocked loop and a stuck clean-up can be left. With
+    `patient=False` the first one does.
+    """
+
+    __slots__ = ("_wake", "_patient", "_noted", "_users", "_outer")
+
+    def __init__(self, wake: Callable[[], None], patient: bool = True) -> None:
+        self._wake = wake
+        self._patient = patient
+        self._noted: list[tuple[int, FrameType | None]] = []
+        self._users: dict[int, _Handler] = {}
+        self._outer: Signals | None = None
+
+    def __enter__(self) -> "Signals":
+        global _innermost
+        if threading.current_thread() is not threading.main_thread():
+            return self
+        self._outer, _innermost = _innermost, self
+        for number in (signal.SIGINT, signal.SIGTERM):
+            handler = signal.getsignal(number)
+            if callable(handler):
+                outer = self._outer
+                self._users[number] = outer._users.get(number, handler) if outer else handler
+                signal.signal(number, self._note)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        global _innermost
+        if _innermost is not self:
+            return
+        for number, handler in self._users.items():
+            if signal.getsignal(number) == self._note:  # else a task installed its own
+                outer = self._outer
+                back = outer._note if outer is not None and number in outer._users else handler
+                signal.signal(number, back)
+        _innermost = self._outer
+        self.deliver()
+
+    def deliver(self) -> None:
+        """Calls the user's handlers for what was noted; whatever they raise goes through."""
+        while self._noted:
+            number, frame = self._noted.pop(0)
+            self._users[number](number, frame)
+
+    @property
+    def noted(self) -> bool:
+        return bool(self._noted)
+
+    def _note(self, number: int, frame: FrameType | None) -> None:
+        if self._patient and not self._noted:
+            self._noted.append((number, frame))
+            self._wake()
+        else:
+            self._noted.clear()
+            self._users[number](number, frame)

@@ -1,0 +1,71 @@
+"""An async context manager that a tool entered (rule 25).
+
+One asyncio task enters it, parks, and leaves it: entered in one task and left in another, it could
+not reset its context variables. It takes no slot and does not count as a task of the tool.
+"""
+
+import asyncio
+from collections.abc import Callable, Iterable
+from contextlib import AbstractAsyncContextManager
+from contextvars import copy_context
+from typing import TYPE_CHECKING, Any
+
+from ._job import Job
+from ._waiting import Moment, Waitable
+
+if TYPE_CHECKING:
+    from ._scheduler import Scheduler
+
+
+class Stay(Job):
+    __slots__ = ("_door", "_leaving", "inside")
+
+    def __init__(self, scheduler: "Scheduler", manager: AbstractAsyncContextManager[Any]) -> None:
+        super().__init__(scheduler.parking, self._stay(manager), copy_context(), repr(manager))
+        self.inside = Inside(self)
+        self._door: asyncio.Future[None] | None = None
+        self._leaving = False
+
+    async def _stay(self, manager: AbstractAsyncContextManager[Any]) -> None:
+        async with manager as value:
+            self.inside.enter(value)
+            if not self._leaving:
+                self._door = asyncio.get_running_loop().create_future()
+                await self._door
+
+    def leave(self) -> None:
+        """On the loop."""
+        self._leaving = True
+        if self._door is not None and not self._door.done():
+            self._door.set_result(None)
+
+    def __repr__(self) -> str:
+        return f"<context {self._name} {self._state.value}>"
+
+
+class Inside(Moment):
+    """The moment at which the manager was entered, or failed to be."""
+
+    def __init__(self, stay: Stay) -> None:
+        super().__init__()
+        self._stay = stay
+        self._entered = False
+        self.value: Any = None
+
+    def enter(self, value: Any) -> None:
+        self.value, self._entered = value, True
+        self.tell()
+
+    def reached(self) -> bool:
+        return self._entered or self._stay.reached()
+
+    def watch(self, notify: Callable[[], None]) -> None:
+        super().watch(notify)
+        self._stay.watch(notify)
+
+    def unwatch(self, notify: Callable[[], None]) -> object:
+        self._stay.unwatch(notify)
+        return super().unwatch(notify)
+
+    def blockers(self) -> Iterable[Waitable]:
+        return (self._stay,)

@@ -1,0 +1,206 @@
+"""What all four tools have in common: spawning, counting, cancelling, failures, closing."""
+
+import sys
+from collections.abc import Awaitable, Callable
+from concurrent.futures import CancelledError
+from contextlib import AbstractAsyncContextManager
+from contextvars import copy_context
+from types import TracebackType
+from typing import Any, ParamSpec, Self, TypeVar, overload
+
+from . import _ending, _work
+from ._job import CANCELLED, Job
+from ._lease import block
+from ._order import Order
+from ._scheduler import Scheduler
+from ._stay import Stay
+from .errors import ClosedError
+from .task import Task
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+_FIX = "Enter contexts from the code outside of the tasks."
+
+
+class Tool:
+    """The base of Group, Pool, Yielder and OrderedYielder; not to be made itself."""
+
+    _scheduler: Scheduler
+
+    def _set_up(self, size: object, threads: object = None, order: Order | None = None) -> None:
+        kind = type(self).__name__
+        if size is not None:
+            size = check_positive(kind, "size", size)
+        if threads is not None:
+            threads = check_positive(kind, "threads", threads)
+        self._scheduler = Scheduler(kind, size, threads, order)
+
+    # Overlapping by intent: what returns an awaitable gives the task what that gives.
+    @overload
+    def spawn(self, work: Awaitable[T], /) -> Task[T]: ...
+    @overload
+    def spawn(
+        self, work: Callable[P, Awaitable[T]], /, *args: P.args, **kwargs: P.kwargs
+    ) -> Task[T]: ...
+    @overload
+    def spawn(self, work: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Task[T]: ...
+    def spawn(self, work: Any, /, *args: Any, **kwargs: Any) -> Task[Any]:
+        """Adds work, and returns its `Task`; it runs while somebody waits for the tool.
+
+        `work` is a coroutine or anything else that can be awaited, an async function, or a
+        plain function, which runs in a worker thread::
+
+            >>> import time
+            >>> from aioutils import Group
+            >>> group = Group()
+            >>> task = group.spawn(time.strftime, "%Y", time.gmtime(0))
+            >>> task.result()
+            '1970'
+
+        May be called from any thread and from inside tasks; the task sees the context variables
+        of this moment. Raises `TypeError` for what can't be spawned, `ValueError` for a
+        coroutine that already ran, `RuntimeError` after `close()`.
+        """
+        prepared = _work.prepare(work, args, kwargs)
+        scheduler = self._scheduler
+        if scheduler.closed:
+            _work.close(prepared)
+            raise ClosedError(f"{scheduler!r} takes no more work: make a new one")
+        lane = scheduler.calls if type(prepared) is _work.Call else scheduler.main
+        task: Task[Any] = Task(lane, prepared, copy_context(), _work.name_of(prepared))
+        scheduler.submit(task)
+        return task
+
+    def enter_async_context(self, manager: AbstractAsyncContextManager[T, Any]) -> T:
+        """Enters an async context manager on the tool's loop, until the tool closes.
+
+        For what is bound to a loop and shall serve all tasks, such as a client session::
+
+            >>> import contextlib
+            >>> from aioutils import Pool
+            >>> @contextlib.asynccontextmanager
+            ... async def session():
+            ...     yield "a session"
+            ...     print("left")
+            >>> with Pool(10) as pool:
+            ...     pool.enter_async_context(session())
+            'a session'
+            left
+
+        Contexts are left last in first out, each in the task that entered it, after the last
+        task of the tool ended; what they raise then, `close()` raises. What the entering
+        raises is raised here.
+        """
+        kind = type(manager)
+        if not (hasattr(kind, "__aenter__") and hasattr(kind, "__aexit__")):
+            raise TypeError(f"{manager!r} is no async context manager (it has no __aenter__)")
+        scheduler = self._opened()
+        stay = Stay(scheduler, manager)
+        scheduler.park(stay)
+        block(scheduler.bound(), stay.inside, None, _FIX)
+        if stay.reached():
+            scheduler.failures.see(stay)
+            scheduler.parked.remove(stay)
+            if stay._state is CANCELLED:
+                raise CancelledError(f"{stay!r} of {self!r}")
+            raise stay.error()
+        return stay.inside.value  # type: ignore[no-any-return]
+
+    def cancel(self) -> None:
+        """Asks all unfinished tasks to end; what has not started never will.
+
+        Returns at once: `join()`, or closing, lets the others run their ``finally`` blocks.
+        """
+        self._scheduler.cancel_all()
+
+    def close(self) -> None:
+        """Cancels what is unfinished, waits for its clean-up, leaves the contexts, ends the loop.
+
+        A tool that was used in a ``with`` block is closed at its end. Closing again does
+        nothing. Raises an `ExceptionGroup` of what failed in cleaning up; failures from before
+        that nobody has seen are logged (logger ``aioutils``). A task that swallows its
+        cancellation is waited for; a second Ctrl-C gives up on it.
+        """
+        _ending.close(self._scheduler)
+
+    @property
+    def errors(self) -> list[BaseException]:
+        """The exceptions of failed tasks that nobody has seen yet, in order of failing."""
+        return self._scheduler.failures.errors()
+
+    def take_errors(self) -> list[BaseException]:
+        """Returns what `errors` holds; from now on it counts as seen."""
+        return self._scheduler.failures.take()
+
+    def full(self) -> bool:
+        """Returns True if a task that is spawned now has to wait for another one's end."""
+        return self.free_count() == 0
+
+    def free_count(self) -> int:
+        """Returns how many tasks spawned now would start without waiting; `sys.maxsize`: all."""
+        lane = self._scheduler.main
+        if lane.size is None:
+            return sys.maxsize
+        taken = lane.held + len(lane.returning) + self._scheduler.waiting
+        return max(0, lane.size - taken)
+
+    def __len__(self) -> int:
+        """The number of unfinished tasks."""
+        return self._scheduler.count()
+
+    def __bool__(self) -> bool:
+        return True  # an empty tool is a tool
+
+    def __contains__(self, task: object) -> bool:
+        """True for an unfinished task of this tool."""
+        if not isinstance(task, Job) or task._lane.scheduler is not self._scheduler:
+            return False
+        return not task.reached()
+
+    def __repr__(self) -> str:
+        return repr(self._scheduler)
+
+    def __enter__(self) -> Self:
+        self._opened()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if error is None:
+            try:
+                self._leave()
+            finally:
+                self.close()
+            return
+        try:
+            self._scheduler.cancel_all()
+            self.close()
+        except BaseExceptionGroup as failures:
+            for failure in failures.exceptions:
+                error.add_note(f"while {self!r} was closed: {failure!r}")
+
+    def _leave(self) -> None:
+        """What the end of a ``with`` block waits for."""
+
+    def _opened(self) -> Scheduler:
+        if self._scheduler.closed:
+            raise ClosedError(f"{self!r} can't be used any more: make a new one")
+        return self._scheduler
+
+    def __del__(self) -> None:
+        scheduler = getattr(self, "_scheduler", None)
+        if scheduler is not None:
+            _ending.drop(scheduler)
+
+
+def check_positive(kind: str, name: str, value: object) -> int:
+    if type(value) is not int:
+        raise TypeError(f"{kind}({name}=...) is a positive int, not {value!r}")
+    if value < 1:
+        raise ValueError(f"{kind}({name}=...) is at least 1, not {value!r}")
+    return value

@@ -1,0 +1,163 @@
+"""What a thread waits for, and how it is told that it has come.
+
+A `Waitable` is looked at with `reached()`; whoever wants to know when to look again watches it.
+All changes happen on a loop, so a notification comes from there; a `Wait` passes it on to its own
+thread, wherever that is: in the loop, which it stops, or asleep, which it wakes.
+"""
+
+import asyncio
+import contextvars
+import threading
+from collections.abc import Callable, Iterable
+from queue import Empty, SimpleQueue
+from typing import TYPE_CHECKING
+
+from ._signals import Signals
+
+if TYPE_CHECKING:
+    from ._loop import Loop
+
+
+class Waitable:
+    """Something that can be waited for."""
+
+    __slots__ = ()
+
+    def reached(self) -> bool:
+        raise AssertionError(type(self))
+
+    def watch(self, notify: Callable[[], None]) -> None:
+        """Has `notify` called when it is time to look again."""
+
+    def unwatch(self, notify: Callable[[], None]) -> object:
+        """The end of watching."""
+
+    def blockers(self) -> "Iterable[Waitable]":
+        """What must be reached before; for finding those who wait for themselves."""
+        return ()
+
+
+class Moment(Waitable):
+    """A waitable that keeps its watchers, and tells them all each time."""
+
+    __slots__ = ("_watchers",)
+
+    def __init__(self) -> None:
+        self._watchers: list[Callable[[], None]] = []
+
+    def watch(self, notify: Callable[[], None]) -> None:
+        self._watchers.append(notify)
+
+    def unwatch(self, notify: Callable[[], None]) -> object:
+        self._watchers.remove(notify)
+        return None
+
+    def tell(self) -> None:
+        for notify in tuple(self._watchers):
+            notify()
+
+
+class AllOf(Waitable):
+    def __init__(self, waitables: Iterable[Waitable]) -> None:
+        self._waitables = tuple(waitables)
+
+    def reached(self) -> bool:
+        return all(waitable.reached() for waitable in self._waitables)
+
+    def watch(self, notify: Callable[[], None]) -> None:
+        for waitable in self._waitables:
+            waitable.watch(notify)
+
+    def unwatch(self, notify: Callable[[], None]) -> object:
+        return [waitable.unwatch(notify) for waitable in self._waitables]
+
+
+class Wait:
+    """One thread's wait: told by stopping the loop if it drives, else through its mailbox."""
+
+    __slots__ = ("_loop", "_mailbox")
+
+    def __init__(self, loop: "Loop") -> None:
+        self._loop = loop
+        self._mailbox: SimpleQueue[None] | None = None
+
+    def notify(self) -> None:
+        loop = self._loop
+        if loop._driver is not self:
+            self._post()
+        elif loop.is_here():
+            loop.event_loop.stop()
+        else:
+            self.wake()
+
+    def wake(self) -> None:
+        """The same from a signal handler or another thread."""
+        if self._loop._driver is self and self._loop._event_loop is not None:
+            event_loop = self._loop._event_loop
+            event_loop.call_soon_threadsafe(event_loop.stop)
+        else:
+            self._post()
+
+    def _post(self) -> None:
+        if self._mailbox is not None:
+            self._mailbox.put(None)  # reentrant: a signal may find us in get()
+
+    def open_mailbox(self) -> None:
+        if self._mailbox is None:
+            self._mailbox = SimpleQueue()
+
+    def sleep(self, timeout: float | None) -> None:
+        assert self._mailbox is not None
+        try:
+            self._mailbox.get(timeout=timeout)
+        except Empty:
+            pass
+
+
+class Helper(Waitable):
+    """A thread that drives for one whose own thread runs another loop, in its context."""
+
+    def __init__(self, loop: "Loop", target: Waitable, caller: Wait) -> None:
+        self.error: BaseException | None = None
+        self._loop, self._target, self._caller = loop, target, caller
+        self._wait = Wait(loop)
+        self._over = False
+        caller.open_mailbox()
+        context = contextvars.copy_context()
+        self._thread = threading.Thread(target=context.run, args=(self._run,), daemon=True)
+        self._thread.name = "aioutils helper"
+        self._thread.start()
+
+    def _run(self) -> None:
+        self._target.watch(self._wait.notify)
+        try:
+            with Signals(self._wait.wake) as nothing:  # not the main thread: no signals here
+                self._loop._wait(self._wait, self, None, nothing)
+        except BaseException as error:
+            self.error = error
+        finally:
+            self._target.unwatch(self._wait.notify)
+            self._caller.wake()
+
+    def end(self) -> None:
+        self._over = True
+        self._wait.wake()
+        self._thread.join()
+
+    def reached(self) -> bool:
+        return self._over or self._target.reached()
+
+
+class Passes(Waitable):
+    """One look at everything: I/O, then new work, then the first steps of that work."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, passes: int = 3) -> None:
+        self._loop, self._left = loop, passes
+        loop.call_soon(self._next)
+
+    def _next(self) -> None:
+        self._left -= 1
+        self._loop.call_soon(self._next) if self._left else self._loop.stop()
+
+    def reached(self) -> bool:
+        return not self._left

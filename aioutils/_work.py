@@ -1,0 +1,102 @@
+"""What can be spawned, and what it becomes: something to await, or a call for a worker thread.
+
+Everything else is refused here, at the user's line, and a coroutine that is refused is closed.
+"""
+
+import asyncio
+import functools
+import inspect
+import types
+from collections.abc import Awaitable, Callable, Coroutine
+from contextvars import Context
+from typing import Any
+
+_FLAGS = inspect.CO_COROUTINE | inspect.CO_GENERATOR | inspect.CO_ASYNC_GENERATOR
+
+
+class Call:
+    """A plain function with its arguments, to be called in a worker thread."""
+
+    __slots__ = ("args", "function", "kwargs")
+
+    def __init__(
+        self, function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> None:
+        self.function, self.args, self.kwargs = function, args, kwargs
+
+    def __call__(self) -> tuple[Any, BaseException | None]:
+        """Returns what the function returned, and what it raised: a future would refuse a
+        StopIteration, and never end."""
+        try:
+            return self.function(*self.args, **self.kwargs), None
+        except BaseException as error:
+            return None, error
+
+    def within(self, context: Context) -> tuple[Any, BaseException | None]:
+        return context.run(self)
+
+
+def prepare(work: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Awaitable[Any] | Call:
+    """Returns what is to be awaited or called; raises TypeError or ValueError for the rest."""
+    if type(work) is types.CoroutineType:
+        if args or kwargs:
+            work.close()
+            raise TypeError(f"{work!r} takes no arguments: give the function, or call it yourself")
+        if work.cr_frame is None or work.cr_suspended or work.cr_running:
+            raise ValueError(
+                f"{work!r} already ran: a coroutine runs once, call its function again"
+            )
+        return work
+    if asyncio.isfuture(work):
+        raise TypeError(f"{work!r} belongs to a running loop already: await it inside a coroutine")
+    if hasattr(type(work), "__await__") or inspect.isawaitable(work):
+        if args or kwargs:
+            raise TypeError(f"{work!r} takes no arguments: give the function, or call it yourself")
+        return work  # type: ignore[no-any-return]
+    if not callable(work):
+        raise TypeError(f"{work!r} can't be spawned: give a coroutine or a function")
+    flags = _flags(work)
+    if flags & inspect.CO_COROUTINE:
+        return work(*args, **kwargs)  # type: ignore[no-any-return]
+    if flags:
+        raise TypeError(
+            f"{work!r} is a generator function: it gives many results, a task gives one; "
+            "spawn a coroutine for each item"
+        )
+    return Call(work, args, kwargs)
+
+
+def name_of(work: Any) -> str:
+    """The function's name, for the task's."""
+    if type(work) is Call:
+        work = work.function
+    while isinstance(work, functools.partial):
+        work = work.func
+    name = getattr(work, "__qualname__", None)
+    return name if isinstance(name, str) else type(work).__qualname__
+
+
+def close(work: Any) -> None:
+    """Ends work that will never start, without a warning that nobody awaited it."""
+    if isinstance(work, Coroutine):
+        try:
+            work.close()
+        except BaseException:
+            pass  # a foreign class; nothing of it ever ran
+
+
+def _flags(function: Any) -> int:
+    """Which kind of function it is, through partials, methods and objects with __call__."""
+    while isinstance(function, functools.partial):
+        function = function.func
+    if inspect.iscoroutinefunction(function):  # knows functions that were marked as such
+        return inspect.CO_COROUTINE
+    if inspect.ismethod(function):
+        return _flags(function.__func__)
+    code = getattr(function, "__code__", None)
+    if isinstance(code, types.CodeType):
+        return code.co_flags & _FLAGS
+    call = inspect.getattr_static(type(function), "__call__", None)
+    if isinstance(function, type) or not isinstance(call, types.FunctionType):
+        return 0
+    return _flags(call)

@@ -1,0 +1,21 @@
+"""Everything aioutils raises about its own use; each says what to do about it.
+
+What your tasks raise reaches you as itself (or in an ``ExceptionGroup`` from ``join()``); bad
+arguments are ``TypeError`` and ``ValueError``. The classes here are all ``RuntimeError``.
+"""
+
+__all__ = ["ClosedError", "DeadlockError", "WrongLoopError"]
+
+
+class ClosedError(RuntimeError):
+    """The tool was closed. Make a new one, or close it later: ``with`` closes it at its end."""
+
+
+class DeadlockError(RuntimeError):
+    """Somebody would wait for itself, for ever. Inside a task write ``await task``, and let
+    the code outside of the tasks call ``join()``; tasks must not await each other in a circle."""
+
+
+class WrongLoopError(RuntimeError):
+    """A task was awaited on a loop other than the one it runs on. Make one of the two tools
+    with ``within=`` the other, so that both share one loop."""

@@ -1,0 +1,32 @@
+"""Pool: a group of which only so many tasks run at once."""
+
+from ._tool import check_positive
+from .group import Group
+
+__all__ = ["Pool"]
+
+
+class Pool(Group):
+    """Runs at most `size` of its tasks at once, and starts them in the order of spawning.
+
+    ::
+
+        >>> import asyncio
+        >>> from aioutils import Pool
+        >>> async def fetch(n):
+        ...     await asyncio.sleep(0.01)
+        ...     return n * n
+        >>> pool = Pool(2)
+        >>> tasks = [pool.spawn(fetch(n)) for n in range(5)]
+        >>> pool.join()
+        True
+        >>> [task.result() for task in tasks]
+        [0, 1, 4, 9, 16]
+
+    A task that awaits another task of the pool lends its slot for that time, and has it back
+    before it goes on: recursion in a full pool can't deadlock. Raises `TypeError` or
+    `ValueError` for a `size` that is no positive int.
+    """
+
+    def __init__(self, size: int) -> None:
+        self._set_up(check_positive(type(self).__name__, "size", size))

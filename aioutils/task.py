@@ -1,0 +1,152 @@
+"""Task, the handle of what was spawned."""
+
+import asyncio
+import logging
+from collections.abc import Callable, Generator
+from concurrent.futures import CancelledError
+from typing import Any, Generic, NoReturn, TypeVar
+
+from ._job import CANCELLED, FAILED, Job
+from ._lease import block, pause
+
+__all__ = ["Task"]
+
+T = TypeVar("T")
+_log = logging.getLogger("aioutils")
+_FIX = "Inside a task write 'await task'; outside of the tasks call task.result()."
+
+
+class Task(Job, Generic[T]):
+    """Gives the result of spawned work, in sync code and in async code.
+
+    Made by `spawn()` only::
+
+        >>> from aioutils import Group
+        >>> async def double(x):
+        ...     return 2 * x
+        >>> group = Group()
+        >>> task = group.spawn(double(21))
+        >>> task.done()
+        False
+        >>> task.result()
+        42
+
+    The tool runs while somebody waits for it, so `done()` changes during `result()`, `join()`
+    or an iteration. Keep the tool: with it go its unfinished tasks.
+    """
+
+    __slots__ = ()
+
+    def done(self) -> bool:
+        """Returns True once the task has a result, failed or was cancelled; drives nothing."""
+        return self.reached()
+
+    def cancelled(self) -> bool:
+        """Returns True if the task ended by cancellation."""
+        return self._state is CANCELLED
+
+    def cancel(self) -> bool:
+        """Asks the task to end, and returns False if it already had.
+
+        What has not started never will. What runs gets `asyncio.CancelledError` at its `await`
+        the next time the tool is driven, and its ``finally`` blocks run; a function in a worker
+        thread can't be stopped and runs to its end.
+        """
+        return self._lane.scheduler.cancel(self)
+
+    def result(self, timeout: float | None = None) -> T:
+        """Returns the result, having driven the tool until it was there.
+
+        `timeout` is in seconds of wall time; 0 drives nothing. Raises the task's own exception
+        with its own traceback, `TimeoutError` if the time is up first (the task goes on),
+        `concurrent.futures.CancelledError` if it was cancelled, and `RuntimeError` where it
+        would wait for itself. Ctrl-C cancels all tasks of the tool, lets them clean up and
+        leaves as `KeyboardInterrupt`.
+        """
+        self._wait(timeout)
+        return self._get(CancelledError)
+
+    def exception(self, timeout: float | None = None) -> BaseException | None:
+        """Returns what the task raised, or None, having driven the tool until it ended.
+
+        Raises what `result()` raises, but for the task's own exception, which is returned.
+        """
+        self._wait(timeout)
+        if self._state is CANCELLED:
+            self._get(CancelledError)
+        if self._state is not FAILED:
+            return None
+        self._lane.scheduler.failures.see(self)
+        return self.error()
+
+    def add_done_callback(self, callback: "Callable[[Task[T]], object]") -> None:
+        """Has `callback(task)` called when the task ends, or now if it has.
+
+        It is called on the loop, in the thread that drives; what it raises is logged (logger
+        ``aioutils``).
+        """
+        if not callable(callback):
+            raise TypeError(f"{self!r}: a callback must be callable, not {callback!r}")
+        told = _Callback(self, callback)
+        self.watch(told)
+        if self.reached() and self.unwatch(told):
+            told()
+
+    @property
+    def name(self) -> str:
+        """What `repr()` and messages call the task: its function's name, unless you set one."""
+        return self._name
+
+    @name.setter
+    def name(self, name: str) -> None:
+        self._name = str(name)
+
+    def __await__(self) -> Generator[Any, None, T]:
+        """Waits in async code, on the tool's loop, and lends the awaiting task's slot."""
+        if not self.reached():
+            self._lane.scheduler.bind_running(self)
+            yield from pause(self, _FIX).__await__()
+        return self._get(asyncio.CancelledError)
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self._name} {self._state.value}>"
+
+    def _wait(self, timeout: float | None) -> None:
+        if self.reached():
+            return
+        check_timeout(self, timeout)
+        if timeout == 0 or not block(self._lane.scheduler.bound(), self, timeout, _FIX):
+            raise TimeoutError(f"{self!r} has no result yet, after {timeout} s")
+
+    def _get(self, cancelled: type[BaseException]) -> T:
+        if self._state is CANCELLED:
+            raise cancelled(f"{self!r}")
+        if self._state is FAILED:
+            self._fail()
+        return self._outcome  # type: ignore[no-any-return]
+
+    def _fail(self) -> NoReturn:
+        self._lane.scheduler.failures.see(self)
+        try:
+            raise self.error()
+        finally:
+            del self  # else the traceback, the frame and the exception are a cycle
+
+
+class _Callback:
+    __slots__ = ("_callback", "_task")
+
+    def __init__(self, task: Task[Any], callback: Callable[[Task[Any]], object]) -> None:
+        self._task, self._callback = task, callback
+
+    def __call__(self) -> None:
+        try:
+            self._callback(self._task)
+        except Exception:
+            _log.exception("a callback of %r failed: %r", self._task, self._callback)
+
+
+def check_timeout(who: object, timeout: object) -> None:
+    if timeout is None or (isinstance(timeout, (int, float)) and timeout == timeout):
+        return
+    raise TypeError(f"{who!r}: timeout is in seconds or None, not {timeout!r}")

@@ -1,0 +1,199 @@
+"""What every test gets: a check that it left nothing behind, and a few helpers.
+
+Warnings are errors, but asyncio only logs "Task was destroyed but it is pending" and "Task
+exception was never retrieved", and nobody reports a thread or a descriptor left open:
+`nothing_leaks` does.
+"""
+
+import asyncio
+import contextlib
+import gc
+import logging
+import os
+import re
+import signal
+import subprocess
+import sys
+import textwrap
+import threading
+import time
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from aioutils import Group
+
+FAILED = pytest.StashKey[bool]()
+
+
+def pytest_configure(config):
+    # Started in the background of a shell, SIGINT is ignored, by the scripts that tests start too.
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item, call):
+    report = yield
+    if call.when == "call":
+        item.stash[FAILED] = report.failed
+    return report
+
+
+# ---- nothing is left behind ------------------------------------------------------------
+
+
+class _Records(logging.Handler):
+    """What logger `asyncio` warns of, except slow callbacks: those are about the machine."""
+
+    def __init__(self):
+        super().__init__(logging.WARNING)
+        self.messages = []
+
+    def emit(self, record):
+        message = record.getMessage()
+        if not message.startswith("Executing "):
+            self.messages.append(message)
+
+
+def _descriptors():
+    """How many descriptors of each kind are open; nothing where the system does not tell."""
+    kinds = Counter()
+    with contextlib.suppress(FileNotFoundError):
+        for fd in os.listdir("/proc/self/fd"):
+            with contextlib.suppress(FileNotFoundError):  # that of listdir itself
+                kinds[re.sub(r"\[\d+\]", "", os.readlink(f"/proc/self/fd/{fd}"))] += 1
+    return kinds
+
+
+def _keep_a_loop():
+    """Make sure that this thread keeps its one clean loop, so that both counts include it."""
+    with Group() as group:
+        group.spawn(asyncio.sleep, 0)
+        group.join()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _collect_quickly():
+    """Leave pytest and the collected tests out of every later collection."""
+    gc.collect()
+    gc.freeze()
+
+
+@pytest.fixture(autouse=True)
+def nothing_leaks(request, _collect_quickly):
+    """After the test: no complaint from asyncio, no new thread, no new descriptor.
+
+    A test that provokes a complaint on purpose takes this fixture and clears the list it yields.
+    """
+    asyncio_log = _Records()
+    logging.getLogger("asyncio").addHandler(asyncio_log)
+    _keep_a_loop()
+    threads, descriptors = set(threading.enumerate()), _descriptors()
+
+    yield asyncio_log.messages
+
+    leaks = _leaks(threads, descriptors)
+    logging.getLogger("asyncio").removeHandler(asyncio_log)
+    if not request.node.stash.get(FAILED, False):  # its traceback keeps things alive
+        assert not leaks, f"left behind: {leaks}"
+        assert not asyncio_log.messages, f"asyncio complained: {asyncio_log.messages}"
+
+
+def _leaks(threads, descriptors):
+    """New threads and descriptors; threads that are about to end have a second to do so."""
+    give_up = time.monotonic() + 1
+    while True:
+        gc.collect()
+        _keep_a_loop()
+        new_threads = [thread for thread in threading.enumerate() if thread not in threads]
+        leaks = [*new_threads, *(_descriptors() - descriptors)]
+        if not leaks or time.monotonic() > give_up:
+            return leaks
+        time.sleep(0.01)
+
+
+# ---- helpers ---------------------------------------------------------------------------
+
+
+@pytest.fixture
+def run_script(tmp_path):
+    """`run_script(code, *args)` runs it in a process of its own, as `subprocess.run` does.
+
+    What comes back has `returncode`, `stdout`, `stderr`. `dev=True` is `-X dev`.
+    """
+
+    def run(code, *args, dev=False, timeout=15, **options):
+        script = tmp_path / "script.py"
+        script.write_text(textwrap.dedent(code))
+        command = [sys.executable, *(["-X", "dev"] if dev else []), str(script), *args]
+        options = {"cwd": tmp_path, "stdin": subprocess.DEVNULL, **options}
+        return subprocess.run(command, capture_output=True, text=True, timeout=timeout, **options)
+
+    return run
+
+
+@pytest.fixture
+def deadline():
+    """`with deadline(2): ...` fails if the block took longer. Be generous: machines are slow."""
+
+    @contextlib.contextmanager
+    def limit(seconds):
+        start = time.monotonic()
+        yield
+        took = time.monotonic() - start
+        assert took <= seconds, f"took {took:.3f} s, {seconds} s allowed"
+
+    return limit
+
+
+@pytest.fixture
+def eventually():
+    """`eventually(lambda: ...)` waits until it is true, for what happens in other threads."""
+
+    def wait(condition, seconds=5):
+        give_up = time.monotonic() + seconds
+        while not condition():
+            assert time.monotonic() < give_up, f"not within {seconds} s"
+            time.sleep(0.001)
+
+    return wait
+
+
+@pytest.fixture
+def in_thread():
+    """`call = in_thread(f, *args)`; then `call()` waits, and returns or raises what `f` did."""
+    threads = []
+
+    def start(function, *args, **kwargs):
+        outcome = []
+
+        def run():
+            try:
+                outcome.append((function(*args, **kwargs), None))
+            except BaseException as error:
+                outcome.append((None, error))
+
+        def call(timeout=10):
+            thread.join(timeout)
+            assert outcome, f"{function} did not end within {timeout} s"
+            value, error = outcome[0]
+            if error is not None:
+                raise error
+            return value
+
+        thread = threading.Thread(target=run, daemon=True)
+        thread.start()
+        threads.append(thread)
+        return call
+
+    yield start
+    for thread in threads:
+        thread.join(5)
+
+
+@pytest.fixture(scope="session")
+def project():
+    """The root of the checkout: README.md, docs, examples."""
+    return Path(__file__).parents[1]
