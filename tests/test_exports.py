@@ -20,13 +20,6 @@ def test_the_installed_package_is_tested():
     assert location in [Path(file.locate()) for file in metadata.files("aioutils")]
 
 
-def test_the_installed_package_is_up_to_date():
-    installed, sources = Path(aioutils.__file__).parent, CHECKOUT / "aioutils"
-    assert {file.name: file.read_text() for file in installed.glob("*.py")} == {
-        file.name: file.read_text() for file in sources.glob("*.py")
-    }
-
-
 def test_every_name_in_all_is_there_once():
     assert [name for name in aioutils.__all__ if not hasattr(aioutils, name)] == []
     assert len(set(aioutils.__all__)) == len(aioutils.__all__)
