@@ -29,7 +29,7 @@ class Each:
         buffer: int | None,
     ) -> None:
         self._scheduler = scheduler
-        self.order = order
+        self.order: Order = order
         self._function = function
         self._star = star
         self._calls = not _work.is_async(function)
@@ -37,7 +37,7 @@ class Each:
         self._name = _work.name_of(function)
         self._size = self._lane.size or 1000  # a group has no limit
         self._buffer = self._size if buffer is None else buffer
-        self.pulled = 0
+        self.pulled: int = 0
 
     def has_room(self) -> bool:
         """True if an item may start: fewer than `size` are on their way, and fewer than `buffer`

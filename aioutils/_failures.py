@@ -17,7 +17,7 @@ _log = logging.getLogger("aioutils")
 class Failures:
     def __init__(self) -> None:
         self._unseen: dict[Job, None] = {}  # in order of failing
-        self.ended = 0  # jobs, failed or not, since failures were last raised
+        self.ended: int = 0  # jobs, failed or not, since failures were last raised
 
     def __len__(self) -> int:
         return len(self._unseen)

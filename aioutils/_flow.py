@@ -4,7 +4,7 @@ It pauses when enough of its items wait to be handed out, and lends its slot mea
 """
 
 from collections import deque
-from collections.abc import AsyncIterable
+from collections.abc import AsyncIterable, Callable
 from contextvars import copy_context
 from typing import TYPE_CHECKING, Any
 
@@ -53,8 +53,13 @@ class _Room(Waitable):
 
     def __init__(self, flow: Flow, room: Moment, buffer: int) -> None:
         self._flow, self._buffer = flow, buffer
-        self.watch = room.watch  # type: ignore[method-assign]
-        self.unwatch = room.unwatch  # type: ignore[method-assign]
+        self._room = room
+
+    def watch(self, notify: Callable[[], None]) -> None:
+        self._room.watch(notify)
+
+    def unwatch(self, notify: Callable[[], None]) -> None:
+        self._room.unwatch(notify)
 
     def reached(self) -> bool:
         order = self._flow._order

@@ -20,11 +20,11 @@ class Lane:
     __slots__ = ("dead", "gate", "held", "returning", "scheduler", "size", "waiting")
 
     def __init__(self, scheduler: "Scheduler", size: int | None) -> None:
-        self.scheduler = scheduler
-        self.size = size  # None: endless
-        self.held = 0  # slots in use
+        self.scheduler: Scheduler = scheduler
+        self.size: int | None = size  # None: endless
+        self.held: int = 0  # slots in use
         self.waiting: deque[Job] = deque()
-        self.dead = 0  # jobs in `waiting` that were cancelled
+        self.dead: int = 0  # jobs in `waiting` that were cancelled
         self.returning: deque[Turn] = deque()  # who lent a slot and wants it back
         self.gate: Callable[[], bool] | None = None  # True: nobody new while somebody runs
 

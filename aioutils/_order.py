@@ -18,8 +18,8 @@ class CompletionOrder(Moment):
 
     def __init__(self) -> None:
         super().__init__()
-        self.ended = 0
-        self.taken = 0
+        self.ended: int = 0
+        self.taken: int = 0
         self._ready: deque[Job] = deque()
 
     def spawn(self, job: Job) -> None:
@@ -72,8 +72,8 @@ class SpawnOrder(Moment):
 
     def __init__(self) -> None:
         super().__init__()
-        self.ended = 0
-        self.taken = 0
+        self.ended: int = 0
+        self.taken: int = 0
         self._line: deque[Job] = deque()
         self._lock = threading.RLock()  # a signal handler may iterate too
 

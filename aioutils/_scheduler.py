@@ -40,17 +40,17 @@ class Scheduler(Moment, Worker):
         self, kind: str, size: int | None, threads: int | None, order: Order | None = None
     ) -> None:
         super().__init__()
-        self.kind = kind  # of tool, for messages
-        self.order = order  # of what is spawned; a call of imap has one of its own
+        self.kind: str = kind  # of tool, for messages
+        self.order: Order | None = order  # of what is spawned; a call of imap has one of its own
         self.listeners: list[Order] = []  # those who want to know of every task
         self.loop: Loop | None = None
-        self.main = Lane(self, size)
-        self.calls = self.main if size is not None else Lane(self, threads)
-        self.parking = Lane(self, None)
+        self.main: Lane = Lane(self, size)
+        self.calls: Lane = self.main if size is not None else Lane(self, threads)
+        self.parking: Lane = Lane(self, None)
         self.running: set[Job] = set()
         self.parked: list[Job] = []  # what takes no slot: contexts, first to last, and sources
-        self.failures = Failures()
-        self.closed = False
+        self.failures: Failures = Failures()
+        self.closed: bool = False
         self._threads: Executor | None = None
         self._inbox: deque[Callable[[], object]] = deque()
         self._due = False  # pump() will be called
@@ -184,7 +184,8 @@ class Scheduler(Moment, Worker):
         with self._lock:  # a job on its way from waiting to running is in neither
             return not (self.running or self._inbox or self.waiting)
 
-    reached = is_idle  # what a loop waits for in cleaning up
+    def reached(self) -> bool:
+        return self.is_idle()
 
     def blockers(self) -> Iterable[Waitable]:
         return self.unfinished()

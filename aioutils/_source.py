@@ -23,8 +23,8 @@ class Source:
     """A plain iterable; of several, one of each at a time."""
 
     def __init__(self, crew: Each, iterables: tuple[Iterable[Any], ...]) -> None:
-        self.crew = crew
-        self.over = False
+        self.crew: Each = crew
+        self.over: bool = False
         self.error: BaseException | None = None
         self._iterators: list[Iterator[Any]] = [iter(items) for items in iterables]
         several = len(iterables) > 1
@@ -64,8 +64,8 @@ class AsyncSource(Moment):
 
     def __init__(self, crew: Each, items: AsyncIterable[Any], scheduler: "Scheduler") -> None:
         super().__init__()
-        self.crew = crew
-        self.over = False
+        self.crew: Each = crew
+        self.over: bool = False
         self.error: BaseException | None = None
         self._scheduler = scheduler
         self._items = items
