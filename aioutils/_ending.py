@@ -14,9 +14,11 @@ import warnings
 from collections.abc import Callable, Iterable
 
 from ._failures import distinct
+from ._job import RUNNING, Job
 from ._lease import block, refuse
 from ._loop import Loop
 from ._scheduler import Scheduler, _all
+from ._stay import Stay
 from ._waiting import Waitable
 
 _log = logging.getLogger("aioutils")
@@ -102,12 +104,15 @@ def close(scheduler: Scheduler) -> None:
 
 def _leave_contexts(scheduler: Scheduler) -> None:
     interrupt: BaseException | None = None
-    for stay in reversed(tuple(scheduler.parked)):
+    for job in reversed(tuple(scheduler.parked)):
         for _ in range(2):  # after one Ctrl-C it is left all the same, and so are the others
             try:
-                if not stay.reached():
-                    scheduler.post(stay.leave)
-                    block(scheduler.bound(), stay, None, _FIX)
+                if not job.reached():
+                    if isinstance(job, Stay):
+                        scheduler.post(job.leave)
+                    else:
+                        scheduler.cancel(job)  # the source of an iteration
+                    block(scheduler.bound(), job, None, _FIX)
                 break
             except BaseException as error:
                 interrupt = interrupt or error
@@ -115,17 +120,6 @@ def _leave_contexts(scheduler: Scheduler) -> None:
         scheduler.abandon()
         raise interrupt
     scheduler.parked.clear()
-
-
-def stop_iterating(scheduler: Scheduler) -> None:
-    """Cancels what is unfinished and runs its clean-up to the end; the tool lives on."""
-    assert scheduler.order is not None
-    scheduler.cancel_all()
-    try:
-        if not scheduler.is_idle():
-            block(scheduler.bound(), Ended(scheduler), None, _FIX)
-    finally:
-        scheduler.order.clear()
 
 
 def can_run(loop: Loop | None) -> bool:
@@ -157,20 +151,19 @@ def drop(scheduler: Scheduler) -> None:
         warn_dropped(description)
 
 
-def drop_iteration(scheduler: Scheduler) -> None:
+def drop_iteration(scheduler: Scheduler, jobs: list[Job], stop: Callable[[], None]) -> None:
     """What becomes of an iteration that nobody holds any more. Starts no thread."""
-    assert scheduler.order is not None
-    if scheduler.closed or (scheduler.is_idle() and not scheduler.order.ready()):
-        return
-    if can_run(scheduler.loop):
-        stop_iterating(scheduler)
-        return
-    started, description = bool(scheduler.running), f"an iteration of {scheduler!r}"
-    if scheduler.loop is None or not scheduler.loop.runs_now():
-        scheduler.abandon()
-    scheduler.order.clear()
-    if started:
-        warn_dropped(description)
+    loop = scheduler.loop
+    if can_run(loop):
+        stop()
+    elif loop is not None and loop.runs_now():
+        for job in jobs:
+            scheduler.cancel(job)  # whoever drives lets it clean up
+    else:
+        started = any(job._state is RUNNING for job in jobs)
+        scheduler.give_up(jobs)
+        if started:
+            warn_dropped(f"an iteration of {scheduler!r}")
 
 
 def warn_dropped(description: str) -> None:

@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from typing import NoReturn
 
 from ._job import Job
+from ._order import Order
 
 _log = logging.getLogger("aioutils")
 
@@ -16,7 +17,7 @@ _log = logging.getLogger("aioutils")
 class Failures:
     def __init__(self) -> None:
         self._unseen: dict[Job, None] = {}  # in order of failing
-        self.ended = 0  # jobs, failed or not, since failures were last raised
+        self.ended: int = 0  # jobs, failed or not, since failures were last raised
 
     def __len__(self) -> int:
         return len(self._unseen)
@@ -36,6 +37,10 @@ class Failures:
 
     def take(self) -> list[BaseException]:
         return distinct([job for job in self.jobs() if self.see(job)])
+
+    def take_of(self, order: Order) -> list[BaseException]:
+        """Those of one call."""
+        return distinct([job for job in self.jobs() if job._order is order and self.see(job)])
 
     def raise_all(self, errors: list[BaseException], who: object) -> NoReturn:
         """Raises the errors, which are seen by that, as one whose message says the most."""

@@ -8,6 +8,7 @@ late for it.
 
 import enum
 import threading
+from collections import deque
 from collections.abc import Callable, Iterable
 from contextvars import Context
 from types import TracebackType
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
     from ._lane import Lane
     from ._lease import Lease
+    from ._order import Order
 
 
 class State(enum.Enum):
@@ -43,6 +45,7 @@ class Job(Waitable):
         "_lane",
         "_lease",  # the slot that it lent, and what it waits for
         "_name",
+        "_order",  # in which its result is handed out
         "_outcome",  # the result, or the exception
         "_runner",  # the asyncio task, while it runs
         "_state",
@@ -51,7 +54,9 @@ class Job(Waitable):
         "_work",  # what is to be awaited or called, until it starts
     )
 
+    items: "deque[Job] | None" = None  # of a job that has many results
     _lane: "Lane"
+    _order: "Order | None"
     _work: Any
     _context: Context | None
     _name: str
@@ -61,13 +66,13 @@ class Job(Waitable):
     _lease: "Lease | None"
     _watchers: list[Callable[[], object]] | None
 
-    def __init__(self, lane: "Lane", work: Any, context: Context, name: str) -> None:
+    def __init__(self, lane: "Lane", work: Any, context: Context | None, name: str) -> None:
         self._lane = lane
         self._work = work
         self._context = context
         self._name = name
         self._state = WAITING
-        self._runner = self._lease = self._watchers = None
+        self._order = self._runner = self._lease = self._watchers = None
 
     def reached(self) -> bool:
         state = self._state
@@ -103,6 +108,9 @@ class Job(Waitable):
         loop = self._lane.scheduler.loop
         if loop is not None and loop.blocked_on is not None:
             yield loop.blocked_on
+
+    def __repr__(self) -> str:
+        return f"<{self._name} {self._state.value}>"
 
     def fail(self, error: BaseException) -> None:
         """Keeps the exception with the traceback of the work, without our own frames."""

@@ -6,6 +6,7 @@ happens on the loop.
 """
 
 from collections import deque
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from ._job import Job
@@ -16,18 +17,21 @@ if TYPE_CHECKING:
 
 
 class Lane:
-    __slots__ = ("dead", "held", "returning", "scheduler", "size", "waiting")
+    __slots__ = ("dead", "gate", "held", "returning", "scheduler", "size", "waiting")
 
     def __init__(self, scheduler: "Scheduler", size: int | None) -> None:
-        self.scheduler = scheduler
-        self.size = size  # None: endless
-        self.held = 0  # slots in use
+        self.scheduler: Scheduler = scheduler
+        self.size: int | None = size  # None: endless
+        self.held: int = 0  # slots in use
         self.waiting: deque[Job] = deque()
-        self.dead = 0  # jobs in `waiting` that were cancelled
+        self.dead: int = 0  # jobs in `waiting` that were cancelled
         self.returning: deque[Turn] = deque()  # who lent a slot and wants it back
+        self.gate: Callable[[], bool] | None = None  # True: nobody new while somebody runs
 
     def free(self, most: int) -> int:
         """How many could start now, `most` at most."""
+        if self.gate is not None and self.held and self.gate():
+            return 0
         return most if self.size is None else min(most, self.size - self.held)
 
     def release(self) -> None:

@@ -42,9 +42,9 @@ class Loop:
 
     def __init__(self, running: asyncio.AbstractEventLoop | None = None) -> None:
         self._event_loop: asyncio.AbstractEventLoop | None = running
-        self.private = running is None
+        self.private: bool = running is None
         self.schedulers: dict[Worker, None] = {}  # in order of attaching
-        self.admits = not self.private  # False until a pass over I/O was made
+        self.admits: bool = not self.private  # False until a pass over I/O was made
         self.thread: int | None = None if self.private else threading.get_ident()
         self._lock = threading.RLock()
         self._driver: Wait | None = None

@@ -1,87 +1,122 @@
 """In which order finished work is handed out: two small strategies side by side.
 
-`spawned` may be called from any thread, `ended` on the loop, `take` by whoever iterates.
+`spawned` may be called from any thread, `ended` on the loop, `take` by whoever iterates. The
+counts have one writer each, so that what is on its way can be told without a lock.
 """
 
 import threading
 from collections import deque
-from typing import Protocol
 
 from ._job import Job
+from ._waiting import Moment
 
 
-class Order(Protocol):
-    def spawned(self, job: Job) -> None:
-        """Called before the job can start."""
+class CompletionOrder(Moment):
+    """As they complete."""
 
-    def ended(self, job: Job) -> None: ...
+    __slots__ = ("_ready", "ended", "taken")
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.ended: int = 0
+        self.taken: int = 0
+        self._ready: deque[Job] = deque()
+
+    def spawn(self, job: Job) -> None:
+        """Before the job can start."""
+
+    def put(self, job: Job) -> None:
+        """A job that is done already, from any thread."""
+        self._ready.append(job)
+
+    def give(self, flow: Job, job: Job) -> None:
+        """One of many results of `flow`."""
+        self._ready.append(job)
+
+    def backlog(self, flow: Job | None = None) -> int:
+        """How many wait to be handed out; of `flow`, if that matters here."""
+        return len(self._ready)
+
+    def end(self, job: Job) -> None:
+        self.ended += 1
+        self._ready.append(job)
+        if self._watchers:
+            self.tell()
 
     def ready(self) -> bool:
         """True if `take` has something."""
-
-    def take(self) -> Job | None:
-        """Hands out the next finished job; None if there is none yet."""
-
-    def restore(self, jobs: list[Job]) -> None:
-        """Puts what was taken back to the head."""
-
-    def clear(self) -> None: ...
-
-
-class CompletionOrder:
-    """As they complete."""
-
-    def __init__(self) -> None:
-        self._ready: deque[Job] = deque()
-
-    def spawned(self, job: Job) -> None:
-        if job.reached():  # put(), not spawned
-            self._ready.append(job)
-
-    def ended(self, job: Job) -> None:
-        self._ready.append(job)
-
-    def ready(self) -> bool:
         return bool(self._ready)
 
     def take(self) -> Job | None:
+        """Hands out the next finished job; None if there is none yet."""
         try:
-            return self._ready.popleft()
+            job = self._ready.popleft()
         except IndexError:
             return None
+        self.taken += 1
+        return job
 
     def restore(self, jobs: list[Job]) -> None:
+        """Puts what was taken back to the head."""
+        self.taken -= len(jobs)
         self._ready.extendleft(reversed(jobs))
 
     def clear(self) -> None:
         self._ready.clear()
 
 
-class SpawnOrder:
+class SpawnOrder(Moment):
     """As they were spawned: the first waits for nobody, the others for those before them."""
 
+    __slots__ = ("_line", "_lock", "ended", "taken")
+
     def __init__(self) -> None:
+        super().__init__()
+        self.ended: int = 0
+        self.taken: int = 0
         self._line: deque[Job] = deque()
         self._lock = threading.RLock()  # a signal handler may iterate too
 
-    def spawned(self, job: Job) -> None:
+    def spawn(self, job: Job) -> None:
         self._line.append(job)
 
-    def ended(self, job: Job) -> None:
-        pass
+    put = spawn
+
+    def give(self, flow: Job, job: Job) -> None:
+        assert flow.items is not None
+        flow.items.append(job)
+
+    def backlog(self, flow: Job | None = None) -> int:
+        return self.ended - self.taken if flow is None else len(flow.items or ())
+
+    def end(self, job: Job) -> None:
+        self.ended += 1
+        if self._watchers:
+            self.tell()
 
     def ready(self) -> bool:
         try:
-            return self._line[0].reached()
+            first = self._line[0]
         except IndexError:
             return False
+        return bool(first.items) or first.reached()
 
     def take(self) -> Job | None:
         with self._lock:
-            return self._line.popleft() if self.ready() else None
+            if not self.ready():
+                return None
+            first = self._line[0]
+            if first.items:
+                return first.items.popleft()
+            self.taken += 1
+            return self._line.popleft()
 
     def restore(self, jobs: list[Job]) -> None:
+        self.taken -= len(jobs)
         self._line.extendleft(reversed(jobs))
 
     def clear(self) -> None:
         self._line.clear()
+
+
+Order = CompletionOrder | SpawnOrder

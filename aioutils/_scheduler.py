@@ -27,7 +27,6 @@ from ._lane import Lane
 from ._lease import current
 from ._loop import Loop, Worker
 from ._order import Order
-from ._stay import Stay
 from ._threads import Threads, call
 from ._waiting import Moment, Waitable
 from .errors import WrongLoopError
@@ -41,16 +40,17 @@ class Scheduler(Moment, Worker):
         self, kind: str, size: int | None, threads: int | None, order: Order | None = None
     ) -> None:
         super().__init__()
-        self.kind = kind  # of tool, for messages
-        self.order = order
+        self.kind: str = kind  # of tool, for messages
+        self.order: Order | None = order  # of what is spawned; a call of imap has one of its own
+        self.listeners: list[Order] = []  # those who want to know of every task
         self.loop: Loop | None = None
-        self.main = Lane(self, size)
-        self.calls = self.main if size is not None else Lane(self, threads)
-        self.parking = Lane(self, None)
+        self.main: Lane = Lane(self, size)
+        self.calls: Lane = self.main if size is not None else Lane(self, threads)
+        self.parking: Lane = Lane(self, None)
         self.running: set[Job] = set()
-        self.parked: list[Stay] = []  # context managers that were entered, first to last
-        self.failures = Failures()
-        self.closed = False
+        self.parked: list[Job] = []  # what takes no slot: contexts, first to last, and sources
+        self.failures: Failures = Failures()
+        self.closed: bool = False
         self._threads: Executor | None = None
         self._inbox: deque[Callable[[], object]] = deque()
         self._due = False  # pump() will be called
@@ -130,15 +130,15 @@ class Scheduler(Moment, Worker):
             return [*self.running, *(job for job in waiting if job._state is WAITING)]
 
     def submit(self, job: Job) -> None:
-        if self.order is not None:
-            self.order.spawned(job)
+        if job._order is not None:
+            job._order.spawn(job)
         job._lane.waiting.append(job)
         if not self._due:
             self.wake()
         if self.closed:  # meanwhile, by another thread
             self.cancel(job)
 
-    def park(self, job: Stay) -> None:
+    def park(self, job: Job) -> None:
         """Starts a job that takes no slot and is no task: it enters, stays, and leaves."""
         self.parked.append(job)
         self.post(partial(self._start_parked, job))
@@ -184,7 +184,8 @@ class Scheduler(Moment, Worker):
         with self._lock:  # a job on its way from waiting to running is in neither
             return not (self.running or self._inbox or self.waiting)
 
-    reached = is_idle  # what a loop waits for in cleaning up
+    def reached(self) -> bool:
+        return self.is_idle()
 
     def blockers(self) -> Iterable[Waitable]:
         return self.unfinished()
@@ -225,9 +226,10 @@ class Scheduler(Moment, Worker):
         return claimed
 
     def _start_parked(self, job: Job) -> None:
-        job._state = RUNNING
-        self.parking.held += 1
-        self._start(job)
+        if job._state is WAITING:
+            job._state = RUNNING
+            self.parking.held += 1
+            self._start(job)
 
     def _start(self, job: Job) -> None:
         if type(job._work) is _work.Call:
@@ -290,16 +292,22 @@ class Scheduler(Moment, Worker):
                 lane.held -= 1
         if job._watchers:
             job.tell()
-        if self.order is not None and lane is not self.parking:
-            self.order.ended(job)
+        self._hand_out(job)
         if lane.waiting:
             if not self._due:
                 self.wake()  # pump() tells as well
-        elif self._watchers and (self.order is not None or not self.running):
+        elif self._watchers and not self.running:
             self._tell()
 
+    def _hand_out(self, job: Job) -> None:
+        if job._order is not None:
+            job._order.end(job)
+        elif self.listeners and job._lane is not self.parking:
+            for order in tuple(self.listeners):
+                order.end(job)
+
     def _tell(self) -> None:
-        if self._watchers and (self.is_idle() or (self.order is not None and self.order.ready())):
+        if self._watchers and self.is_idle():
             self.tell()
 
     def _unstarted(self, job: Job) -> None:
@@ -310,8 +318,7 @@ class Scheduler(Moment, Worker):
 
     def _ended_unstarted(self, job: Job) -> None:
         job.tell()
-        if self.order is not None:
-            self.order.ended(job)
+        self._hand_out(job)
 
     def _cancel_running(self, job: Job) -> None:
         if job._runner is not None:
@@ -331,16 +338,7 @@ class Scheduler(Moment, Worker):
 
     def abandon(self) -> None:
         """Gives up on everything unfinished, where it stands."""
-        for job in self.unfinished() + self.parked:
-            runner, job._runner = job._runner, None
-            if job._state is not RUNNING:
-                self.cancel(job)
-                continue
-            job._state = CANCELLED
-            if runner is not None:
-                _eventloop.forget(runner)
-            job.tell()
-        self.running.clear()
+        self.give_up(self.unfinished() + self.parked)
         self.parked.clear()
         for lane in self.lanes:
             lane.waiting.clear()
@@ -348,6 +346,20 @@ class Scheduler(Moment, Worker):
             lane.held = lane.dead = 0
         self.shut(wait=False)
         self._tell()
+
+    def give_up(self, jobs: Iterable[Job]) -> None:
+        for job in jobs:
+            runner, job._runner = job._runner, None
+            if job._state is not RUNNING:
+                self.cancel(job)
+                continue
+            job._state = CANCELLED
+            if runner is not None:
+                _eventloop.forget(runner)
+            self.running.discard(job)
+            if job._lease is None or not job._lease.lent:
+                job._lane.held -= 1
+            job.tell()
 
     def forked(self) -> None:
         """In the child: what ran goes on in the parent only; what waits may run in both."""

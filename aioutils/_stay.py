@@ -21,7 +21,9 @@ class Stay(Job):
     __slots__ = ("_door", "_leaving", "inside")
 
     def __init__(self, scheduler: "Scheduler", manager: AbstractAsyncContextManager[Any]) -> None:
-        super().__init__(scheduler.parking, self._stay(manager), copy_context(), repr(manager))
+        super().__init__(
+            scheduler.parking, self._stay(manager), copy_context(), f"context {manager!r}"
+        )
         self.inside = Inside(self)
         self._door: asyncio.Future[None] | None = None
         self._leaving = False
@@ -38,9 +40,6 @@ class Stay(Job):
         self._leaving = True
         if self._door is not None and not self._door.done():
             self._door.set_result(None)
-
-    def __repr__(self) -> str:
-        return f"<context {self._name} {self._state.value}>"
 
 
 class Inside(Moment):

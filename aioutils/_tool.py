@@ -69,6 +69,7 @@ class Tool:
             raise ClosedError(f"{scheduler!r} takes no more work: make a new one")
         lane = scheduler.calls if type(prepared) is _work.Call else scheduler.main
         task: Task[Any] = Task(lane, prepared, copy_context(), _work.name_of(prepared))
+        task._order = scheduler.order
         scheduler.submit(task)
         return task
 

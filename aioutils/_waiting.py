@@ -52,6 +52,9 @@ class Moment(Waitable):
         self._watchers.remove(notify)
         return None
 
+    def is_watched(self) -> bool:
+        return bool(self._watchers)
+
     def tell(self) -> None:
         for notify in tuple(self._watchers):
             notify()

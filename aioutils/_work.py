@@ -55,15 +55,22 @@ def prepare(work: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Awaitab
         return work  # type: ignore[no-any-return]
     if not callable(work):
         raise TypeError(f"{work!r} can't be spawned: give a coroutine or a function")
-    flags = _flags(work)
-    if flags & inspect.CO_COROUTINE:
+    if is_async(work):
         return work(*args, **kwargs)  # type: ignore[no-any-return]
-    if flags:
+    return Call(work, args, kwargs)
+
+
+def is_async(function: Any) -> bool:
+    """True for what gives a coroutine when it is called; TypeError if it can't be spawned."""
+    if not callable(function):
+        raise TypeError(f"{function!r} can't be called: give a function, and its arguments apart")
+    flags = _flags(function)
+    if flags & ~inspect.CO_COROUTINE:
         raise TypeError(
-            f"{work!r} is a generator function: it gives many results, a task gives one; "
+            f"{function!r} is a generator function: it gives many results, a task gives one; "
             "spawn a coroutine for each item"
         )
-    return Call(work, args, kwargs)
+    return bool(flags)
 
 
 def name_of(work: Any) -> str:

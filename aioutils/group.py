@@ -4,13 +4,13 @@ from collections.abc import Iterator
 from typing import Any
 
 from . import _ending
-from ._tool import Tool
+from ._mapping import Mapper
 from .task import Task, check_timeout
 
 __all__ = ["Group"]
 
 
-class Group(Tool):
+class Group(Mapper):
     """Runs everything that was spawned into it, at any depth, while `join()` waits.
 
     ::

@@ -1,22 +1,20 @@
 """Yielder and OrderedYielder: results handed out one by one, while the rest still runs."""
 
-from collections.abc import Iterable, Iterator
-from contextvars import copy_context
-from time import monotonic
-from typing import Any
+from collections.abc import AsyncIterable, Awaitable, Callable
+from typing import Any, ParamSpec, TypeVar, overload
 
-from ._ending import drop_iteration, stop_iterating
-from ._job import DONE, FAILED, Job
-from ._lease import block, current
+from ._flow import Flow, finished
+from ._hand import Results
 from ._order import CompletionOrder, Order, SpawnOrder
-from ._scheduler import Scheduler
-from ._tool import Tool
-from ._waiting import Waitable
+from ._stream import Stream
+from ._tool import Tool, check_positive
+from ._waiting import Moment
 from .task import Task, check_timeout
 
 __all__ = ["OrderedYielder", "Yielder", "ordered_yielding", "yielding"]
 
-_FIX = "Iterate outside of the tasks; inside of them write 'await task'."
+P = ParamSpec("P")
+T = TypeVar("T")
 
 
 class Yielder(Tool):
@@ -37,29 +35,76 @@ class Yielder(Tool):
 
     The loop runs while the consumer waits for the next result and stands still while it works.
     Results that are None are skipped, unless `keep_none`. At most `size` tasks run at once, if
-    it is given. After every result the first failure is raised as itself, the others are its
-    notes. Leaving the iteration early cancels what is unfinished.
+    it is given; nothing new starts while `buffer` or more results wait to be handed out, if that
+    is given. After every result the first failure is raised as itself, the others are its notes.
+    Leaving the iteration early cancels what is unfinished.
     """
 
     _order: type[Order] = CompletionOrder
 
     def __init__(
-        self, size: int | None = None, *, threads: int = 32, keep_none: bool = False
+        self,
+        size: int | None = None,
+        *,
+        threads: int = 32,
+        buffer: int | None = None,
+        keep_none: bool = False,
     ) -> None:
-        self._set_up(size, threads, self._order())
+        order = self._order()
+        self._set_up(size, threads, order)
         self._keep_none = keep_none
+        self._room = Moment()
+        self._buffer = size or 1000
+        if buffer is not None:
+            most = self._buffer = check_positive(type(self).__name__, "buffer", buffer)
+            for lane in self._scheduler.lanes:
+                lane.gate = lambda: order.backlog() >= most
+
+    @overload
+    def spawn(self, work: AsyncIterable[Any], /) -> Task[None]: ...
+    @overload
+    def spawn(self, work: Awaitable[T], /) -> Task[T]: ...
+    @overload
+    def spawn(
+        self, work: Callable[P, Awaitable[T]], /, *args: P.args, **kwargs: P.kwargs
+    ) -> Task[T]: ...
+    @overload
+    def spawn(self, work: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Task[T]: ...
+    def spawn(self, work: Any, /, *args: Any, **kwargs: Any) -> Task[Any]:
+        """Adds work as `Group.spawn` does; or an async iterable, of which each item is handed out.
+
+        ::
+
+            >>> from aioutils import Yielder
+            >>> async def count(n):
+            ...     for i in range(n):
+            ...         yield i
+            >>> y = Yielder()
+            >>> task = y.spawn(count(3))
+            >>> list(y)
+            [0, 1, 2]
+
+        So a plain ``for`` reads any async stream, or several merged into one. It is closed
+        (`aclose()`) where the iteration ends early. In an `OrderedYielder` its items have the
+        place of the spawn; those not at the head pause after `buffer` items (default: `size`).
+        """
+        if isinstance(work, AsyncIterable) and not (args or kwargs):
+            scheduler = self._opened()
+            flow = Flow(scheduler, work, self._room, self._buffer)
+            flow._order = scheduler.order
+            scheduler.submit(flow)
+            return flow
+        return super().spawn(work, *args, **kwargs)
 
     def put(self, item: Any) -> None:
         """Adds an item to be handed out, None too; from any thread, and from inside tasks."""
         scheduler = self._opened()
-        task: Task[Any] = Task(scheduler.main, None, copy_context(), "put")
-        task._context = None
-        task._outcome, task._state = item, DONE
-        assert scheduler.order is not None
-        scheduler.order.spawned(task)
-        scheduler.wake()
+        order = scheduler.order
+        assert order is not None
+        order.put(finished(scheduler.main, item, "put"))
+        scheduler.post(order.tell)
 
-    def yielding(self, timeout: float | None = None) -> "Results":
+    def yielding(self, timeout: float | None = None) -> Stream[Any]:
         """Returns an iterator over the results, for ``yield from``.
 
         Raises `TimeoutError` if `timeout` seconds of wall time passed before its end; the tasks
@@ -67,9 +112,12 @@ class Yielder(Tool):
         """
         self._opened()
         check_timeout(self, timeout)
-        return Results(self, timeout)
+        scheduler = self._scheduler
+        assert scheduler.order is not None
+        hand = Results(scheduler, scheduler.order, self._keep_none, self._room)
+        return Stream(self, scheduler.order, hand, timeout=timeout)
 
-    def __iter__(self) -> "Results":
+    def __iter__(self) -> Stream[Any]:
         return self.yielding()
 
     def _leave(self) -> None:
@@ -135,82 +183,3 @@ def ordered_yielding(size: int | None = None, *, keep_none: bool = False) -> Ord
         [9, 1, 4]
     """
     return OrderedYielder(size, keep_none=keep_none)
-
-
-class Results(Iterator[Any]):
-    """The iteration of a yielder: drives the loop until there is something to hand out.
-
-    `close()`, or letting it go before its end, cancels what is unfinished and cleans up.
-    """
-
-    def __init__(self, yielder: Yielder, timeout: float | None) -> None:
-        self._yielder = yielder
-        self._timeout = timeout
-        self._deadline: float | None = None
-        self._begun = self._over = False
-        self._failed: list[Job] = []
-
-    def __next__(self) -> Any:
-        if not self._begun:
-            self._begun = True
-            self._deadline = None if self._timeout is None else monotonic() + self._timeout
-        order = self._yielder._scheduler.order
-        assert order is not None
-        while not self._over:
-            job = order.take()
-            if job is None:
-                self._wait(order)
-            elif job._state is FAILED:
-                self._failed.append(job)
-            elif job._state is DONE:
-                result = job._outcome
-                if result is not None or self._yielder._keep_none or job._name == "put":
-                    return result
-        raise StopIteration
-
-    def close(self) -> None:
-        """Ends the iteration: what is unfinished is cancelled, and its clean-up runs."""
-        if self._begun and not self._over:
-            self._over = True
-            stop_iterating(self._yielder._scheduler)
-
-    def __del__(self) -> None:
-        if self._begun and not self._over:
-            self._over = True
-            drop_iteration(self._yielder._scheduler)
-
-    def _wait(self, order: Order) -> None:
-        scheduler = self._yielder._opened()
-        following = Following(scheduler)
-        left = None if self._deadline is None else max(0.0, self._deadline - monotonic())
-        if scheduler.is_idle() and not order.ready():
-            self._end()
-        elif not block(scheduler.bound(), following, left, _FIX):
-            self._over = True
-            order.restore(self._failed)
-            raise TimeoutError(f"{scheduler!r}: not all results within {self._timeout} s")
-
-    def _end(self) -> None:
-        self._over = True
-        failed, self._failed = self._failed, []
-        self._yielder._scheduler.failures.raise_first(failed, self._yielder)
-
-
-class Following(Waitable):
-    """The moment at which there is something to hand out, or nothing more to wait for."""
-
-    def __init__(self, scheduler: Scheduler) -> None:
-        self._scheduler = scheduler
-        self.watch = scheduler.watch  # type: ignore[method-assign]
-        self.unwatch = scheduler.unwatch  # type: ignore[method-assign]
-
-    def __repr__(self) -> str:
-        return f"the next result of {self._scheduler!r}"
-
-    def reached(self) -> bool:
-        order = self._scheduler.order
-        return (order is not None and order.ready()) or self._scheduler.is_idle()
-
-    def blockers(self) -> Iterable[Waitable]:
-        """Any task can give the next result; but not the one that waits for it itself."""
-        return [job for job in (current.get(),) if job in self._scheduler.running]

@@ -1,0 +1,73 @@
+"""An async iterable spawned into a yielder: a task of which each item is handed out.
+
+It pauses when enough of its items wait to be handed out, and lends its slot meanwhile.
+"""
+
+from collections import deque
+from collections.abc import AsyncIterable, Callable
+from contextvars import copy_context
+from typing import TYPE_CHECKING, Any
+
+from . import _work
+from ._job import DONE, Job
+from ._lane import Lane
+from ._lease import pause
+from ._source import aclose
+from ._waiting import Moment, Waitable
+from .task import Task
+
+if TYPE_CHECKING:
+    from ._scheduler import Scheduler
+
+_FIX = "Hand the items out, and it goes on."
+
+
+class Flow(Task[None]):
+    """`items` are those that wait for their turn in the order of spawning."""
+
+    __slots__ = ("items",)
+
+    def __init__(
+        self, scheduler: "Scheduler", source: AsyncIterable[Any], room: Moment, buffer: int
+    ) -> None:
+        work = self._pour(source, room, buffer)
+        super().__init__(scheduler.main, work, copy_context(), _work.name_of(source))
+        self.items: deque[Job] = deque()
+
+    async def _pour(self, source: AsyncIterable[Any], room: Moment, buffer: int) -> None:
+        iterator, order = aiter(source), self._order
+        assert order is not None
+        enough = _Room(self, room, buffer)
+        try:
+            async for item in iterator:
+                order.give(self, finished(self._lane, item, "item"))
+                order.tell()
+                if not enough.reached():
+                    await pause(enough, _FIX)
+        finally:
+            await aclose(iterator)
+
+
+class _Room(Waitable):
+    """The moment at which fewer than `buffer` items wait."""
+
+    def __init__(self, flow: Flow, room: Moment, buffer: int) -> None:
+        self._flow, self._buffer = flow, buffer
+        self._room = room
+
+    def watch(self, notify: Callable[[], None]) -> None:
+        self._room.watch(notify)
+
+    def unwatch(self, notify: Callable[[], None]) -> None:
+        self._room.unwatch(notify)
+
+    def reached(self) -> bool:
+        order = self._flow._order
+        return order is None or order.backlog(self._flow) < self._buffer
+
+
+def finished(lane: Lane, item: Any, name: str) -> Job:
+    """A job that has been done from the beginning: an item to hand out."""
+    job = Job(lane, None, None, name)
+    job._outcome, job._state = item, DONE
+    return job

@@ -1,0 +1,109 @@
+"""What is handed out of a finished job, and what becomes of failures: strategies side by side."""
+
+from concurrent.futures import CancelledError
+from typing import TYPE_CHECKING, Any
+
+from ._flow import Flow
+from ._job import CANCELLED, DONE, FAILED, Job
+from ._order import Order
+from ._waiting import Moment
+
+if TYPE_CHECKING:
+    from ._scheduler import Scheduler
+
+SKIP = object()  # nothing is handed out of this one
+
+
+class Hand:
+    """Of `map` and `imap`: results; a failure is raised where the result would have been."""
+
+    def __init__(self, scheduler: "Scheduler", order: Order) -> None:
+        self._scheduler = scheduler
+        self._order = order
+
+    def give(self, job: Job) -> Any:
+        if job._state is DONE:
+            return job._outcome
+        try:
+            raise self._error(job)
+        finally:
+            del job
+
+    def end(self, error: BaseException | None) -> None:
+        """After the last; `error` is what the source raised."""
+        if error is not None:
+            raise error
+
+    def end_early(self) -> None:
+        """Before its end; failures that were not handed out stay among the tool's errors."""
+
+    def restore(self) -> None:
+        """After a timeout: what was taken and kept goes back."""
+
+    def ride(self, error: BaseException) -> None:
+        """What failed beside `error` in the same call becomes its notes."""
+        for other in self._scheduler.failures.take_of(self._order):
+            if other is not error:
+                error.add_note(f"{self._scheduler!r}: another one failed: {other!r}")
+
+    def _error(self, job: Job) -> BaseException:
+        if job._state is CANCELLED:
+            return CancelledError(f"{job!r}")
+        self._scheduler.failures.see(job)
+        return job.error()
+
+
+class Outcomes(Hand):
+    """With `return_exceptions`: failures are items like results."""
+
+    def give(self, job: Job) -> Any:
+        return job._outcome if job._state is DONE else self._error(job)
+
+
+class Tasks(Hand):
+    """Of `as_completed`: the tasks themselves."""
+
+    def give(self, job: Job) -> Any:
+        return job
+
+    def end(self, error: BaseException | None) -> None:
+        self.end_early()
+
+    def end_early(self) -> None:
+        self._scheduler.listeners.remove(self._order)
+
+    def ride(self, error: BaseException) -> None:
+        """Failures stay with their tasks."""
+
+
+class Results(Hand):
+    """Of yielders: every result but None, then the first failure, the others as its notes."""
+
+    def __init__(self, scheduler: "Scheduler", order: Order, keep_none: bool, room: Moment) -> None:
+        super().__init__(scheduler, order)
+        self._keep_none = keep_none
+        self._room = room
+        self._failed: list[Job] = []
+
+    def give(self, job: Job) -> Any:
+        if self._room.is_watched():
+            self._scheduler.post(self._room.tell)
+        elif self._scheduler.main.gate is not None:
+            self._scheduler.wake()
+        if job._state is FAILED:
+            self._failed.append(job)
+        elif job._state is DONE and not isinstance(job, Flow):
+            result = job._outcome
+            if result is not None or self._keep_none or job._name == "put":
+                return result
+        return SKIP
+
+    def end(self, error: BaseException | None) -> None:
+        failed, self._failed = self._failed, []
+        self._scheduler.failures.raise_first(failed, self._scheduler)
+
+    def restore(self) -> None:
+        self._order.restore(self._failed)
+
+    def ride(self, error: BaseException) -> None:
+        """Has been done in `end`."""

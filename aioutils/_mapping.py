@@ -1,0 +1,274 @@
+"""`map` and its family: a function over many items, results as a list or one by one."""
+
+import sys
+from collections.abc import AsyncIterable, Awaitable, Callable, Iterable, Mapping
+from typing import Any, TypeVar, overload
+
+from ._crew import Crew, Each
+from ._hand import Hand, Outcomes, Tasks
+from ._order import CompletionOrder, Order, SpawnOrder
+from ._source import source_of
+from ._stream import Stream
+from ._tool import Tool, check_positive
+from .task import Task
+
+T = TypeVar("T")
+_Items = Iterable[Any] | AsyncIterable[Any]
+
+
+class Mapper(Tool):
+    """What Group and Pool have, and yielders do not."""
+
+    def apply(
+        self,
+        function: Callable[..., Any],
+        args: Iterable[Any] = (),
+        kwargs: Mapping[str, Any] | None = None,
+    ) -> Any:
+        """Calls the function as a task of this tool, and returns its result."""
+        return self.spawn(function, *args, **(kwargs or {})).result()
+
+    @overload
+    def map(
+        self, function: Callable[..., Awaitable[T]], /, *iterables: _Items, isolate: bool = True
+    ) -> list[T]: ...
+    @overload
+    def map(
+        self, function: Callable[..., T], /, *iterables: _Items, isolate: bool = True
+    ) -> list[T]: ...
+    @overload
+    def map(
+        self,
+        function: Callable[..., Any],
+        /,
+        *iterables: _Items,
+        return_exceptions: bool,
+        isolate: bool = True,
+    ) -> list[Any]: ...
+    def map(
+        self,
+        function: Callable[..., Any],
+        /,
+        *iterables: _Items,
+        return_exceptions: bool = False,
+        isolate: bool = True,
+    ) -> list[Any]:
+        """Returns the results of `function` for all items, in the order of the items.
+
+        ::
+
+            >>> from aioutils import Pool
+            >>> async def double(n):
+            ...     return 2 * n
+            >>> Pool(8).map(double, range(5))
+            [0, 2, 4, 6, 8]
+
+        Takes what `imap` takes, but for the buffer: nothing waits for a consumer here.
+        """
+        stream = self._stream(
+            function, iterables, SpawnOrder(), sys.maxsize, return_exceptions, isolate
+        )
+        return list(stream)
+
+    @overload
+    def starmap(
+        self, function: Callable[..., Awaitable[T]], arguments: _Items, /, *, isolate: bool = True
+    ) -> list[T]: ...
+    @overload
+    def starmap(
+        self, function: Callable[..., T], arguments: _Items, /, *, isolate: bool = True
+    ) -> list[T]: ...
+    @overload
+    def starmap(
+        self,
+        function: Callable[..., Any],
+        arguments: _Items,
+        /,
+        *,
+        return_exceptions: bool,
+        isolate: bool = True,
+    ) -> list[Any]: ...
+    def starmap(
+        self,
+        function: Callable[..., Any],
+        arguments: _Items,
+        /,
+        *,
+        return_exceptions: bool = False,
+        isolate: bool = True,
+    ) -> list[Any]:
+        """Like `map`, with the arguments of each call in a tuple.
+
+        ::
+
+            >>> from aioutils import Pool
+            >>> Pool(8).starmap(pow, [(2, 3), (3, 2)])
+            [8, 9]
+        """
+        stream = self._stream(
+            function, (arguments,), SpawnOrder(), sys.maxsize, return_exceptions, isolate, star=True
+        )
+        return list(stream)
+
+    @overload
+    def imap(
+        self,
+        function: Callable[..., Awaitable[T]],
+        /,
+        *iterables: _Items,
+        buffer: int | None = None,
+        isolate: bool = True,
+    ) -> Stream[T]: ...
+    @overload
+    def imap(
+        self,
+        function: Callable[..., T],
+        /,
+        *iterables: _Items,
+        buffer: int | None = None,
+        isolate: bool = True,
+    ) -> Stream[T]: ...
+    @overload
+    def imap(
+        self,
+        function: Callable[..., Any],
+        /,
+        *iterables: _Items,
+        buffer: int | None = None,
+        return_exceptions: bool,
+        isolate: bool = True,
+    ) -> Stream[Any]: ...
+    def imap(
+        self,
+        function: Callable[..., Any],
+        /,
+        *iterables: _Items,
+        buffer: int | None = None,
+        return_exceptions: bool = False,
+        isolate: bool = True,
+    ) -> Stream[Any]:
+        """Returns an iterator over the results of `function`, in the order of the items.
+
+        ::
+
+            >>> from itertools import count
+            >>> from aioutils import Pool
+            >>> async def double(n):
+            ...     return 2 * n
+            >>> for result in Pool(8).imap(double, count()):
+            ...     if result > 4:
+            ...         break
+            ...     print(result)
+            0
+            2
+            4
+
+        `function` is an async function, or a plain one, which runs in worker threads. The items
+        may be endless: they are pulled as there is room, never more than the pool's size plus
+        `buffer` (default: the size; for a group 1,000) ahead of you; with several iterables one
+        of each, until the shortest ends. They may be async iterables as well.
+
+        A failure is raised where its result would have been, and what is left is cancelled; with
+        `return_exceptions` exceptions are handed out like results. What the source raises comes
+        after the results before it. Leaving early cancels what is unfinished, and closes the
+        source if it is a generator.
+
+        Each item is an asyncio task of its own. `isolate=False` lets tasks be reused, several
+        times faster for tiny items: what hangs on `asyncio.current_task()` is shared then.
+        """
+        return self._stream(function, iterables, SpawnOrder(), buffer, return_exceptions, isolate)
+
+    @overload
+    def imap_unordered(
+        self,
+        function: Callable[..., Awaitable[T]],
+        /,
+        *iterables: _Items,
+        buffer: int | None = None,
+        isolate: bool = True,
+    ) -> Stream[T]: ...
+    @overload
+    def imap_unordered(
+        self,
+        function: Callable[..., T],
+        /,
+        *iterables: _Items,
+        buffer: int | None = None,
+        isolate: bool = True,
+    ) -> Stream[T]: ...
+    @overload
+    def imap_unordered(
+        self,
+        function: Callable[..., Any],
+        /,
+        *iterables: _Items,
+        buffer: int | None = None,
+        return_exceptions: bool,
+        isolate: bool = True,
+    ) -> Stream[Any]: ...
+    def imap_unordered(
+        self,
+        function: Callable[..., Any],
+        /,
+        *iterables: _Items,
+        buffer: int | None = None,
+        return_exceptions: bool = False,
+        isolate: bool = True,
+    ) -> Stream[Any]:
+        """Like `imap`, with the results as they complete.
+
+        ::
+
+            >>> import asyncio
+            >>> from aioutils import Pool
+            >>> async def wait(seconds):
+            ...     await asyncio.sleep(seconds)
+            ...     return seconds
+            >>> list(Pool(8).imap_unordered(wait, [0.03, 0.01, 0.02]))
+            [0.01, 0.02, 0.03]
+        """
+        return self._stream(
+            function, iterables, CompletionOrder(), buffer, return_exceptions, isolate
+        )
+
+    def as_completed(self) -> Stream[Task[Any]]:
+        """Returns an iterator over the unfinished tasks as they finish, later ones too.
+
+        ::
+
+            >>> from aioutils import Group
+            >>> async def double(n):
+            ...     return 2 * n
+            >>> group = Group()
+            >>> tasks = {group.spawn(double(n)): n for n in range(3)}
+            >>> for task in group.as_completed():
+            ...     print(tasks[task], task.result())
+            0 0
+            1 2
+            2 4
+
+        Failures stay with the tasks; leaving early cancels nothing.
+        """
+        scheduler, order = self._opened(), CompletionOrder()
+        scheduler.listeners.append(order)
+        return Stream(self, order, Tasks(scheduler, order))
+
+    def _stream(
+        self,
+        function: Callable[..., Any],
+        iterables: tuple[Any, ...],
+        order: Order,
+        buffer: int | None,
+        return_exceptions: bool,
+        isolate: bool,
+        star: bool = False,
+    ) -> Stream[Any]:
+        scheduler = self._opened()
+        if buffer is not None:
+            check_positive(type(self).__name__, "buffer", buffer)
+        if not iterables:
+            raise TypeError(f"{self!r}: map needs items to map")
+        star = star or len(iterables) > 1
+        crew = (Each if isolate else Crew)(scheduler, order, function, star, buffer)
+        hand = (Outcomes if return_exceptions else Hand)(scheduler, order)
+        return Stream(self, order, hand, source_of(scheduler, crew, iterables))

@@ -1,0 +1,155 @@
+"""Where the items of one `map` or `imap` come from: pulled one at a time, as there is room.
+
+A plain iterable is pulled in the thread that consumes, outside of the running loop, so that it may
+block, iterate a tool, or be a database cursor. An async iterable is pulled on the loop, by a job
+that holds no slot.
+"""
+
+import asyncio
+from collections.abc import AsyncIterable, AsyncIterator, Generator, Iterable, Iterator
+from contextvars import copy_context
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from ._crew import Each
+from ._job import Job
+from ._waiting import Moment
+
+if TYPE_CHECKING:
+    from ._scheduler import Scheduler
+
+
+class Source:
+    """A plain iterable; of several, one of each at a time."""
+
+    def __init__(self, crew: Each, iterables: tuple[Iterable[Any], ...]) -> None:
+        self.crew: Each = crew
+        self.over: bool = False
+        self.error: BaseException | None = None
+        self._iterators: list[Iterator[Any]] = [iter(items) for items in iterables]
+        several = len(iterables) > 1
+        self._items = zip(*self._iterators, strict=False) if several else self._iterators[0]
+
+    def may_pull(self) -> bool:
+        return not self.over and self.crew.has_room()
+
+    def pull(self) -> None:
+        try:
+            item = next(self._items)
+        except StopIteration:
+            self.over = True
+        except Exception as error:  # surfaces after the results before it
+            self.over, self.error = True, error
+        else:
+            self.crew.start(item)
+
+    def stop(self) -> list[Job]:
+        """Closes the source, and returns the jobs that must end as well."""
+        self.over = True
+        for iterator in self._iterators:
+            if isinstance(iterator, (Generator, Closing)):
+                iterator.close()
+        return self.crew.jobs()
+
+
+class Closing:
+    """An iterator of ours, which wants to be closed where it is left early."""
+
+    def close(self) -> None:
+        """Ends the iteration: what is unfinished in it is cancelled, and its clean-up runs."""
+
+
+class AsyncSource(Moment):
+    """An async iterable."""
+
+    def __init__(self, crew: Each, items: AsyncIterable[Any], scheduler: "Scheduler") -> None:
+        super().__init__()
+        self.crew: Each = crew
+        self.over: bool = False
+        self.error: BaseException | None = None
+        self._scheduler = scheduler
+        self._items = items
+        self._job: Job | None = None
+
+    def may_pull(self) -> bool:
+        if self.over:
+            return False
+        return self._job is None or (self.is_watched() and self.crew.has_room())
+
+    def pull(self) -> None:
+        """Has the puller start, or go on."""
+        if self._job is None:
+            work = self._pull_all(aiter(self._items))
+            self._job = Job(self._scheduler.parking, work, copy_context(), "source")
+            self._scheduler.park(self._job)
+            return
+        watchers, self._watchers = self._watchers, []
+        for notify in watchers:
+            self._scheduler.post(notify)
+
+    def stop(self) -> list[Job]:
+        self.over = True
+        jobs = self.crew.jobs()
+        return jobs if self._job is None else [*jobs, self._job]
+
+    async def _pull_all(self, iterator: AsyncIterator[Any]) -> None:
+        try:
+            while True:
+                await self._room()
+                try:
+                    item = await anext(iterator)
+                except StopAsyncIteration:
+                    break
+                self.crew.start(item)
+        except Exception as error:
+            self.error = error
+        finally:
+            await aclose(iterator)
+            self.over = True
+            if self._job in self._scheduler.parked:
+                self._scheduler.parked.remove(self._job)
+            self.crew.order.tell()
+
+    async def _room(self) -> None:
+        while not self.crew.has_room():
+            room = asyncio.get_running_loop().create_future()
+            self.watch(partial(_open, room))
+            await room
+
+
+def _open(room: "asyncio.Future[None]") -> None:
+    if not room.done():
+        room.set_result(None)
+
+
+def source_of(
+    scheduler: "Scheduler", crew: Each, iterables: tuple[Any, ...]
+) -> Source | AsyncSource:
+    """The source of one item each, for one iterable, or of tuples of one of each."""
+    kinds = {isinstance(items, AsyncIterable) for items in iterables}
+    if len(kinds) > 1:
+        raise TypeError("map takes plain iterables or async ones, not both in one call")
+    if kinds == {True}:
+        items = iterables[0] if len(iterables) == 1 else _zip(*iterables)
+        return AsyncSource(crew, items, scheduler)
+    return Source(crew, iterables)
+
+
+async def _zip(*iterables: AsyncIterable[Any]) -> AsyncIterator[tuple[Any, ...]]:
+    iterators = [aiter(items) for items in iterables]
+    try:
+        while True:
+            try:
+                yield tuple([await anext(iterator) for iterator in iterators])
+            except StopAsyncIteration:
+                return
+    finally:
+        for iterator in iterators:
+            await aclose(iterator)
+
+
+async def aclose(iterator: AsyncIterator[Any]) -> None:
+    """Ends an async generator where it was iterated, not when the collector comes by."""
+    close = getattr(iterator, "aclose", None)
+    if close is not None:
+        await close()

@@ -1,0 +1,175 @@
+"""Handing out: one mechanism for yielders, `map`, `imap`, `as_completed`, in both worlds.
+
+A stream takes finished jobs from an order; where there is none it pulls its source, if it has one
+and there is room, and where there is nothing to pull it waits until one of both has changed. What
+it hands out of a job, and what becomes of failures, its `Hand` says.
+"""
+
+from collections.abc import Callable, Iterable
+from time import monotonic
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+from ._ending import drop_iteration
+from ._hand import SKIP, Hand
+from ._job import Job
+from ._lease import block, current
+from ._order import Order
+from ._source import AsyncSource, Closing, Source
+from ._waiting import AllOf, Waitable
+
+if TYPE_CHECKING:
+    from ._tool import Tool
+
+T = TypeVar("T")
+
+WAIT, END = object(), object()
+_FIX = "Iterate outside of the tasks; inside of them write 'await task'."
+_SLOW = 0.001  # seconds; a source that takes longer lets the loop run between two items
+
+
+class Stream(Closing, Waitable, Generic[T]):
+    """An iterator over results, which drives the tool while it waits for the next one.
+
+    `close()`, or letting it go before its end, cancels what is unfinished and cleans up.
+    """
+
+    def __init__(
+        self,
+        tool: "Tool",
+        order: Order,
+        hand: Hand,
+        source: Source | AsyncSource | None = None,
+        timeout: float | None = None,
+    ) -> None:
+        self._over = self._begun = False
+        self._tool = tool
+        self._scheduler = tool._scheduler
+        self._order = order
+        self._hand = hand
+        self._source = source
+        self._timeout = timeout
+        self._deadline: float | None = None
+
+    def __iter__(self) -> "Stream[T]":
+        return self
+
+    def __next__(self) -> T:
+        if not self._begun:
+            self._begin()
+        while True:
+            item = self._step()
+            if item is WAIT:
+                self._wait()
+            elif item is END:
+                raise StopIteration
+            else:
+                return item  # type: ignore[no-any-return]
+
+    def close(self) -> None:
+        """Ends the iteration: what is unfinished in it is cancelled, and its clean-up runs."""
+        if self._over:
+            return
+        self._over = True
+        if self._begun:
+            self._stop()
+        elif self._source is not None:
+            self._source.stop()
+
+    def _begin(self) -> None:
+        self._tool._opened()
+        self._begun = True
+        self._deadline = None if self._timeout is None else monotonic() + self._timeout
+
+    def _step(self) -> Any:
+        """The next item, or WAIT, or END; what is raised ends the iteration."""
+        try:
+            while not self._over:
+                job = self._order.take()
+                if job is not None:
+                    item = self._hand.give(job)
+                    if item is not SKIP:
+                        return item
+                elif self._source is not None and self._source.may_pull():
+                    self._pull(self._source)
+                elif self._at_end():
+                    self._over = True
+                    self._hand.end(self._source.error if self._source is not None else None)
+                else:
+                    return WAIT
+            return END
+        except BaseException as error:
+            job = None  # else it, its failure and the traceback are a cycle
+            self.close()
+            self._hand.ride(error)
+            raise
+
+    def _pull(self, source: Source | AsyncSource) -> None:
+        start = monotonic()
+        source.pull()
+        loop = self._scheduler.loop
+        if monotonic() - start > _SLOW and loop is not None and not loop.is_here():
+            loop.run_once()
+
+    def _wait(self) -> None:
+        self._tool._opened()
+        left = None if self._deadline is None else max(0.0, self._deadline - monotonic())
+        try:
+            in_time = block(self._scheduler.bound(), self, left, _FIX)
+        except BaseException:
+            self.close()
+            raise
+        if not in_time:
+            self._over = True
+            self._hand.restore()
+            raise TimeoutError(f"{self._tool!r}: not all results within {self._timeout} s")
+
+    def _at_end(self) -> bool:
+        if self._source is None:
+            return self._scheduler.is_idle() and not self._order.ready()
+        return self._source.over and self._order.taken == self._source.crew.pulled
+
+    def _stop(self) -> None:
+        """Cancels what is unfinished, and waits for its end."""
+        try:
+            jobs = self._jobs()
+            for job in jobs:
+                self._scheduler.cancel(job)
+            while jobs:
+                block(self._scheduler.bound(), AllOf(jobs), None, _FIX)
+                jobs = self._jobs()  # what the clean-up spawned
+        finally:
+            self._hand.end_early()
+            self._order.clear()
+
+    def _jobs(self) -> list[Job]:
+        if self._source is not None:
+            return [job for job in self._source.stop() if not job.reached()]
+        return [job for job in self._scheduler.unfinished() if job._order is self._order]
+
+    def __del__(self) -> None:
+        if self._begun and not self._over:
+            self._over = True
+            drop_iteration(self._scheduler, self._jobs(), self._stop)
+
+    # As something to be waited for: there is something to hand out or to pull, or it is the end.
+
+    def __repr__(self) -> str:
+        return f"the next result of {self._scheduler!r}"
+
+    def reached(self) -> bool:
+        if self._order.ready() or self._at_end():
+            return True
+        return self._source is not None and self._source.may_pull()
+
+    def watch(self, notify: Callable[[], None]) -> None:
+        self._order.watch(notify)
+        self._scheduler.watch(notify)
+
+    def unwatch(self, notify: Callable[[], None]) -> None:
+        self._order.unwatch(notify)
+        self._scheduler.unwatch(notify)
+
+    def blockers(self) -> Iterable[Waitable]:
+        """Any job can give the next result; but not the one that waits for it itself."""
+        me = current.get()
+        return [me] if me is not None and me._order is self._order else []
