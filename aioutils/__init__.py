@@ -14,7 +14,7 @@ The layers, each importing only from those below it:
 - _eventloop, _threads, _work: event loops, worker threads, what can be spawned
 """
 
-from .errors import ClosedError, DeadlockError, WrongLoopError
+from .errors import ClosedError, DeadlockError, UnfinishedError, WrongLoopError
 from .group import Group
 from .pool import Pool
 from .task import Task
@@ -27,6 +27,7 @@ __all__ = [
     "OrderedYielder",
     "Pool",
     "Task",
+    "UnfinishedError",
     "WrongLoopError",
     "Yielder",
     "ordered_yielding",

@@ -10,19 +10,27 @@ import asyncio
 import atexit
 import logging
 import sys
-import warnings
 from collections.abc import Callable, Iterable
+from typing import Literal
 
-from ._failures import distinct
+from ._failures import distinct, note
 from ._job import RUNNING, Job
-from ._lease import block, refuse
+from ._lease import block, pause, refuse
 from ._loop import Loop
 from ._scheduler import Scheduler, _all
 from ._stay import Stay
+from ._steps import Steps, arun, run
 from ._waiting import Waitable
+from ._warnings import warn_dropped
+from .errors import UnfinishedError
+
+OnExit = Literal["wait", "cancel", "refuse"]
 
 _log = logging.getLogger("aioutils")
-_FIX = "Inside a task, spawn and await; let the code outside of the tasks join and close."
+_FIX = (
+    "Inside a task, spawn and await, and let the code outside of the tasks join and close; "
+    "in async code write 'async with' and 'await tool.wait()'."
+)
 
 
 class Ended(Waitable):
@@ -73,47 +81,108 @@ def join(scheduler: Scheduler, timeout: float | None) -> list[BaseException] | N
     return ended.failures if ended.reached() else None
 
 
+async def wait(scheduler: Scheduler, timeout: float | None) -> list[BaseException] | None:
+    """`join` in async code."""
+    scheduler.bind_running(scheduler)
+    ended = Ended(scheduler)
+    await pause(ended, _FIX, timeout)
+    return ended.failures if ended.reached() else None
+
+
 def close(scheduler: Scheduler) -> None:
+    if scheduler.loop is not None and not scheduler.closed:
+        refuse(scheduler.loop, Ended(scheduler), _FIX)
+    run(closing(scheduler), scheduler, _FIX)
+
+
+def leave(scheduler: Scheduler, on_exit: OnExit, error: BaseException | None) -> None:
+    if scheduler.loop is not None and not scheduler.closed:
+        refuse(scheduler.loop, Ended(scheduler), _FIX)
+    run(leaving(scheduler, on_exit, error), scheduler, _FIX)
+
+
+async def aleave(scheduler: Scheduler, on_exit: OnExit, error: BaseException | None) -> None:
+    await arun(leaving(scheduler, on_exit, error), scheduler, _FIX)
+
+
+async def aclose(scheduler: Scheduler) -> None:
+    await arun(closing(scheduler), scheduler, _FIX)
+
+
+def closing(scheduler: Scheduler, *, log: bool = True) -> Steps[None]:
     """Cancels what is unfinished, leaves the contexts, last in first out, and ends the loop.
 
     Raises what failed in doing so; older failures that nobody has seen are logged.
     """
     if scheduler.closed:
         return
-    if scheduler.loop is not None:
-        refuse(scheduler.loop, Ended(scheduler), _FIX)
     old = set(scheduler.failures.jobs())
     scheduler.cancel_all()
     try:
         if scheduler.loop is not None and not scheduler.is_idle():
-            block(scheduler.loop, Ended(scheduler), None, _FIX)
+            yield Ended(scheduler)
     finally:
         scheduler.closed = True
         try:
-            _leave_contexts(scheduler)
+            yield from _leaving_contexts(scheduler)
         finally:
             scheduler.shut()
+            scheduler.leave_family()
             if scheduler.loop is not None:
                 scheduler.loop.detach(scheduler)
     failed = [job for job in scheduler.failures.jobs() if job not in old]
     new = distinct([job for job in failed if scheduler.failures.see(job)])
-    scheduler.failures.log(scheduler)
+    if log:
+        scheduler.failures.log(scheduler)
     if new:
         raise BaseExceptionGroup(f"{scheduler!r}: {len(new)} failed in closing", new)
 
 
-def _leave_contexts(scheduler: Scheduler) -> None:
+def leaving(scheduler: Scheduler, on_exit: OnExit, error: BaseException | None) -> Steps[None]:
+    """The end of a ``with`` block, which `error` left, if any. What fails then rides on it."""
+    if error is not None:
+        scheduler.cancel_all()
+        try:
+            yield from closing(scheduler, log=False)
+        except BaseExceptionGroup as group:
+            for failure in group.exceptions:
+                note(error, f"while {scheduler!r} was closed: {failure!r}")
+        for failure in scheduler.failures.take():
+            note(error, f"a task of {scheduler!r} failed: {failure!r}")
+        return
+    ended = Ended(scheduler)
+    try:
+        if on_exit == "refuse":
+            _refuse_unfinished(scheduler)
+        elif on_exit == "cancel":
+            scheduler.cancel_all()
+        yield ended
+        if ended.failures:
+            scheduler.failures.raise_all(ended.failures, scheduler)
+    finally:
+        yield from closing(scheduler)
+
+
+def _refuse_unfinished(scheduler: Scheduler) -> None:
+    jobs, where = scheduler.unfinished(), scheduler.origins
+    if jobs:
+        names = "".join(f"\n  {job!r}, spawned at {where.get(job, '?')}" for job in jobs)
+        scheduler.cancel_all()
+        raise UnfinishedError(f"{scheduler!r} was left with unfinished tasks:{names}")
+
+
+def _leaving_contexts(scheduler: Scheduler) -> Steps[None]:
     interrupt: BaseException | None = None
     for job in reversed(tuple(scheduler.parked)):
         for _ in range(2):  # after one Ctrl-C it is left all the same, and so are the others
-            try:
-                if not job.reached():
-                    if isinstance(job, Stay):
-                        scheduler.post(job.leave)
-                    else:
-                        scheduler.cancel(job)  # the source of an iteration
-                    block(scheduler.bound(), job, None, _FIX)
+            if job.reached():
                 break
+            if isinstance(job, Stay):
+                scheduler.post(job.leave)
+            else:
+                scheduler.cancel(job)  # the source of an iteration
+            try:
+                yield job
             except BaseException as error:
                 interrupt = interrupt or error
     if interrupt is not None:
@@ -151,12 +220,16 @@ def drop(scheduler: Scheduler) -> None:
         warn_dropped(description)
 
 
-def drop_iteration(scheduler: Scheduler, jobs: list[Job], stop: Callable[[], None]) -> None:
+def drop_iteration(
+    scheduler: Scheduler, unfinished: Callable[[], list[Job]], close: Callable[[], None]
+) -> None:
     """What becomes of an iteration that nobody holds any more. Starts no thread."""
     loop = scheduler.loop
     if can_run(loop):
-        stop()
-    elif loop is not None and loop.runs_now():
+        close()
+        return
+    jobs = unfinished()
+    if loop is not None and loop.runs_now():
         for job in jobs:
             scheduler.cancel(job)  # whoever drives lets it clean up
     else:
@@ -164,15 +237,6 @@ def drop_iteration(scheduler: Scheduler, jobs: list[Job], stop: Callable[[], Non
         scheduler.give_up(jobs)
         if started:
             warn_dropped(f"an iteration of {scheduler!r}")
-
-
-def warn_dropped(description: str) -> None:
-    if not sys.is_finalizing():
-        warnings.warn(
-            f"{description} was dropped where it could not clean up: close it, or use 'with'",
-            ResourceWarning,
-            stacklevel=4,
-        )
 
 
 @atexit.register

@@ -1,28 +1,50 @@
 """The failures that nobody has seen yet: none is lost.
 
-A failure is seen once its exception was raised or returned to somebody, or rode along as a note.
-Added to on the loop; everything else from any thread (a dict's own operations are atomic).
+A failure is seen once its exception was raised or returned to somebody, rode along as a note, or
+was given to the user's own `on_error`. Added to on the loop; everything else from any thread (a
+dict's own operations are atomic).
 """
 
 import logging
-from collections.abc import Iterable
-from typing import NoReturn
+from collections.abc import Callable, Iterable
+from typing import Any, Literal, NoReturn
 
-from ._job import Job
+from ._job import FAILED, Job
 from ._order import Order
 
 _log = logging.getLogger("aioutils")
 
+OnError = Literal["continue", "cancel"] | Callable[[Any], object]
+
 
 class Failures:
-    def __init__(self) -> None:
-        self._unseen: dict[Job, None] = {}  # in order of failing
+    def __init__(self, on_error: OnError = "continue") -> None:
+        self.on_error: OnError = on_error
+        self.failing: bool = False  # fast: the first failure has come, and is to be raised
         self.ended: int = 0  # jobs, failed or not, since failures were last raised
+        self._unseen: dict[Job, None] = {}  # in order of failing
 
     def __len__(self) -> int:
         return len(self._unseen)
 
+    def arrive(self, job: Job) -> bool:
+        """Returns True if the rest is to be cancelled."""
+        if self.on_error == "continue":
+            self._unseen[job] = None
+            return False
+        if self.on_error != "cancel":
+            try:
+                self.on_error(job)
+            except BaseException as error:  # a failure of its own, the job's is its context
+                job.fail(error)
+            else:
+                return False
+        self._unseen[job] = None
+        self.failing = True
+        return True
+
     def add(self, job: Job) -> None:
+        """A failure that is handed out where its result would have been."""
         self._unseen[job] = None
 
     def see(self, job: Job) -> bool:
@@ -36,39 +58,60 @@ class Failures:
         return distinct(self.jobs())
 
     def take(self) -> list[BaseException]:
-        return distinct([job for job in self.jobs() if self.see(job)])
+        self.failing = False
+        return self._see(self.jobs())
 
     def take_of(self, order: Order) -> list[BaseException]:
         """Those of one call."""
-        return distinct([job for job in self.jobs() if job._order is order and self.see(job)])
+        return self._see(job for job in self.jobs() if job._order is order)
 
     def raise_all(self, errors: list[BaseException], who: object) -> NoReturn:
-        """Raises the errors, which are seen by that, as one whose message says the most."""
+        """Raises the errors, which are seen by that: as one whose message says the most, or,
+        where the first ended the rest, that one."""
         ids = set(map(id, errors))
         for job in self.jobs():
             if id(job._outcome) in ids:
                 self.see(job)
+        first, self.failing = self.failing, False
+        if first:
+            raise_first(errors, who)
         ended, self.ended = self.ended, 0
         message = f"{who!r}: {len(errors)} of {ended} tasks failed, first {errors[0]!r}"
         raise BaseExceptionGroup(message, errors)
 
-    def raise_first(self, jobs: list[Job], who: object) -> None:
+    def raise_of(self, jobs: list[Job], who: object) -> None:
         """Raises the first of those that nobody has seen as itself, the others as its notes."""
-        errors = distinct([job for job in jobs if self.see(job)])
+        self.failing = False
+        errors = self._see(jobs)
         if errors:
-            for other in errors[1:]:
-                errors[0].add_note(f"{who!r}: another task failed: {other!r}")
-            try:
-                raise errors[0]
-            finally:
-                del errors, jobs, self
+            raise_first(errors, who)
 
     def log(self, who: object) -> None:
         """The last chance to be seen, as the tool goes."""
         for error in self.take():
             _log.error("%s went away with a failure that nobody saw", who, exc_info=error)
 
+    def _see(self, jobs: Iterable[Job]) -> list[BaseException]:
+        return distinct([job for job in jobs if self.see(job)])
+
+
+def raise_first(errors: list[BaseException], who: object) -> NoReturn:
+    for other in errors[1:]:
+        note(errors[0], f"{who!r}: another one failed: {other!r}")
+    error, context = errors[0], errors[0].__context__
+    try:
+        raise error
+    finally:
+        error.__context__ = context  # what is handled here has nothing to do with it
+        del error, errors, context
+
+
+def note(error: BaseException, text: str) -> None:
+    """Adds the note, once."""
+    if text not in getattr(error, "__notes__", ()):
+        error.add_note(text)
+
 
 def distinct(jobs: Iterable[Job]) -> list[BaseException]:
     """Each exception once, with its own traceback: two tasks may fail with the same one."""
-    return list({id(job._outcome): job.error() for job in jobs}.values())
+    return list({id(job._outcome): job.error() for job in jobs if job._state is FAILED}.values())

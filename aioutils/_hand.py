@@ -3,6 +3,7 @@
 from concurrent.futures import CancelledError
 from typing import TYPE_CHECKING, Any
 
+from ._failures import note
 from ._flow import Flow
 from ._job import CANCELLED, DONE, FAILED, Job
 from ._order import Order
@@ -20,6 +21,9 @@ class Hand:
     def __init__(self, scheduler: "Scheduler", order: Order) -> None:
         self._scheduler = scheduler
         self._order = order
+
+    def check(self) -> None:
+        """Before each: raises what ends the iteration at once."""
 
     def give(self, job: Job) -> Any:
         if job._state is DONE:
@@ -44,7 +48,7 @@ class Hand:
         """What failed beside `error` in the same call becomes its notes."""
         for other in self._scheduler.failures.take_of(self._order):
             if other is not error:
-                error.add_note(f"{self._scheduler!r}: another one failed: {other!r}")
+                note(error, f"{self._scheduler!r}: another one failed: {other!r}")
 
     def _error(self, job: Job) -> BaseException:
         if job._state is CANCELLED:
@@ -85,7 +89,14 @@ class Results(Hand):
         self._room = room
         self._failed: list[Job] = []
 
+    def check(self) -> None:
+        failures = self._scheduler.failures
+        if failures.failing and self._scheduler.is_idle():
+            failures.raise_of(failures.jobs(), self._scheduler)
+
     def give(self, job: Job) -> Any:
+        if self._scheduler.failures.failing:
+            return SKIP
         if self._room.is_watched():
             self._scheduler.post(self._room.tell)
         elif self._scheduler.main.gate is not None:
@@ -100,7 +111,7 @@ class Results(Hand):
 
     def end(self, error: BaseException | None) -> None:
         failed, self._failed = self._failed, []
-        self._scheduler.failures.raise_first(failed, self._scheduler)
+        self._scheduler.failures.raise_of(failed, self._scheduler)
 
     def restore(self) -> None:
         self._order.restore(self._failed)

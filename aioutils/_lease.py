@@ -100,19 +100,18 @@ def refuse(loop: Loop, target: Waitable, fix: str) -> None:
             _check(me, target, fix)
 
 
-async def pause(target: Waitable, fix: str) -> None:
-    """Waits in async code, on the running loop."""
+async def pause(target: Waitable, fix: str, timeout: float | None = None) -> bool:
+    """Waits in async code, on the running loop. False: time is up."""
     me = _running_job()
     if me is None:
-        await _until(target)
-        return
+        return await _until(target, timeout)
     own = me._lane.scheduler.loop
     _enter(me, target, fix)
     lends = own is not None and own.is_here()
     if lends:
         me._lane.lend(me)
     try:
-        await _until(target)
+        return await _until(target, timeout)
     finally:
         turn = me._lane.take_back(me) if lends else None
         _leave(me, target)
@@ -120,16 +119,23 @@ async def pause(target: Waitable, fix: str) -> None:
             await _although_cancelled(turn)
 
 
-async def _until(target: Waitable) -> None:
+async def _until(target: Waitable, timeout: float | None = None) -> bool:
     loop = asyncio.get_running_loop()
+    deadline = None if timeout is None else loop.time() + timeout
     while not target.reached():
+        if deadline is not None and loop.time() >= deadline:
+            return False
         future = loop.create_future()
         notify = partial(_set, future)
+        timer = None if deadline is None else loop.call_at(deadline, notify)
         target.watch(notify)
         try:
             await future
         finally:
             target.unwatch(notify)
+            if timer is not None:
+                timer.cancel()
+    return True
 
 
 async def _although_cancelled(turn: Turn) -> None:

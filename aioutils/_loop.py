@@ -23,7 +23,12 @@ from time import monotonic
 from . import _eventloop
 from ._signals import Signals
 from ._waiting import AllOf, Helper, Passes, Wait, Waitable
+from ._warnings import warn_blocked
 from .errors import DeadlockError
+
+
+def _raise(error: BaseException) -> None:
+    raise error
 
 
 class Worker(Waitable):
@@ -58,9 +63,9 @@ class Loop:
     def current(cls) -> "Loop":
         """The one of the event loop that runs in this thread, ours or a host's."""
         running = asyncio.get_running_loop()
-        loop = _owners.get(running)
+        loop = _owners.get(id(running))
         if loop is None:
-            loop = _owners[running] = cls(running)
+            loop = _owners[id(running)] = cls(running)
         return loop
 
     @property
@@ -70,7 +75,7 @@ class Loop:
             with self._lock:
                 if self._event_loop is None:
                     self._event_loop = _eventloop.take()
-                    _owners[self._event_loop] = self
+                    _owners[id(self._event_loop)] = self
         return self._event_loop
 
     def is_here(self) -> bool:
@@ -78,8 +83,10 @@ class Loop:
         return self._running and self.thread == threading.get_ident()
 
     def runs_now(self) -> bool:
-        """True if somebody drives it, in whatever thread."""
-        return self._driver is not None or not self.private
+        """True if somebody runs it, in whatever thread."""
+        if self.private:
+            return self._driver is not None
+        return self._event_loop is not None and not self._event_loop.is_closed()
 
     def is_of_this_thread(self) -> bool:
         """True if nobody else ever drove it, or this thread was the last to."""
@@ -103,10 +110,11 @@ class Loop:
 
     def interrupt(self, error: BaseException) -> None:
         """Makes whoever drives raise `error`, once every task was cancelled. On the loop."""
-        if not self.private:
-            raise error  # the host knows what it does with it
-        self._raised = error
-        self.event_loop.stop()
+        if self.private:
+            self._raised = error
+            self.event_loop.stop()
+        else:
+            self.event_loop.call_soon(_raise, error)  # the host knows what it does with it
 
     # Waiting. From any thread.
 
@@ -160,6 +168,7 @@ class Loop:
                     self._resign(wait)
                     continue
                 if self.private and not may_drive and helper is None:
+                    warn_blocked()
                     helper = Helper(self, target, wait)
                 elif not may_drive:
                     wait.open_mailbox()
@@ -274,7 +283,7 @@ class Loop:
             if self._driver is not None or not isinstance(loop, _eventloop.EventLoop):
                 return None
             self._event_loop = self.thread = None
-            _owners.pop(loop, None)
+            _owners.pop(id(loop), None)
         if close:
             loop.close()
         return loop
@@ -291,7 +300,8 @@ class Loop:
 
 
 _all: "weakref.WeakSet[Loop]" = weakref.WeakSet()
-_owners: "weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, Loop]" = weakref.WeakKeyDictionary()
+# By the id of the event loop, which its owner holds: the id can't be taken by another meanwhile.
+_owners: "weakref.WeakValueDictionary[int, Loop]" = weakref.WeakValueDictionary()
 
 
 def _after_fork() -> None:

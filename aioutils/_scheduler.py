@@ -21,7 +21,7 @@ from concurrent.futures import Executor
 from functools import partial
 
 from . import _eventloop, _work
-from ._failures import Failures
+from ._failures import Failures, OnError
 from ._job import CANCELLED, DONE, RUNNING, WAITING, Job
 from ._lane import Lane
 from ._lease import current
@@ -37,7 +37,13 @@ _EAGER = sys.version_info >= (3, 12)
 
 class Scheduler(Moment, Worker):
     def __init__(
-        self, kind: str, size: int | None, threads: int | None, order: Order | None = None
+        self,
+        kind: str,
+        size: int | None,
+        threads: int | None,
+        order: Order | None = None,
+        on_error: OnError = "continue",
+        within: "Scheduler | None" = None,
     ) -> None:
         super().__init__()
         self.kind: str = kind  # of tool, for messages
@@ -49,12 +55,20 @@ class Scheduler(Moment, Worker):
         self.parking: Lane = Lane(self, None)
         self.running: set[Job] = set()
         self.parked: list[Job] = []  # what takes no slot: contexts, first to last, and sources
-        self.failures: Failures = Failures()
+        self.failures: Failures = Failures(on_error)
+        self.on_failing: Callable[[], object] | None = None  # told when a failure ends the rest
+        # Where jobs were spawned, if somebody wants to know.
+        self.origins: weakref.WeakKeyDictionary[Job, str] = weakref.WeakKeyDictionary()
         self.closed: bool = False
         self._threads: Executor | None = None
         self._inbox: deque[Callable[[], object]] = deque()
         self._due = False  # pump() will be called
         self._lock = threading.RLock()
+        self._family: list[Scheduler] = [] if within is None else within._family
+        self._family.append(self)  # those who share a loop, whichever it is
+        if within is not None and within.loop is not None:
+            self.loop = within.loop
+            self.loop.attach(self)
         _all.add(self)
 
     def __repr__(self) -> str:
@@ -93,22 +107,36 @@ class Scheduler(Moment, Worker):
             self._bind(running, loop)
 
     def _is_tied(self) -> bool:
-        started = self.running or self.parked or self._inbox
-        return bool(started or (self.waiting and self.loop is not None and self.loop.runs_now()))
+        return any(member._has_begun() for member in tuple(self._family))
+
+    def _has_begun(self) -> bool:
+        if self.running or self.parked or self._inbox:
+            return self.loop is not None and (self.loop.private or self.loop.runs_now())
+        return bool(self.waiting and self.loop is not None and self.loop.runs_now())
 
     def _bind(self, loop: Loop, old: Loop | None) -> Loop:
         """Returns the loop that it is bound to: another thread may have been quicker."""
-        with self._lock:
+        with self._family[0]._lock:
             if self.loop is not old:
                 assert self.loop is not None
                 return self.loop
-            self.loop = loop
-            loop.attach(self)
-        if old is not None:
-            old.detach(self)
-        self._due = False
-        self.wake()
+            family = tuple(self._family)
+            for member in family:
+                member.loop = loop
+                loop.attach(member)
+        for member in family:
+            if old is not None:
+                old.detach(member)
+            member._due = False
+            member.wake()
         return loop
+
+    def leave_family(self) -> None:
+        """The others keep the loop."""
+        if self in self._family:
+            self._family.remove(self)
+            if not self._family:
+                self._family.append(self)
 
     # From any thread.
 
@@ -135,7 +163,7 @@ class Scheduler(Moment, Worker):
         job._lane.waiting.append(job)
         if not self._due:
             self.wake()
-        if self.closed:  # meanwhile, by another thread
+        if self.closed or self.failures.failing:  # meanwhile, by another thread; or fast
             self.cancel(job)
 
     def park(self, job: Job) -> None:
@@ -272,13 +300,21 @@ class Scheduler(Moment, Worker):
             if isinstance(error, (KeyboardInterrupt, SystemExit)):
                 interrupt = error
             else:
-                self.failures.add(job)
+                self._failed(job)
         else:
             job._outcome = result
             job._state = DONE
         self._ended(job)
         if interrupt is not None and self.loop is not None:
             self.loop.interrupt(interrupt)
+
+    def _failed(self, job: Job) -> None:
+        if job._order is not self.order:  # of a map: it is raised there, and ends that call only
+            self.failures.add(job)
+        elif self.failures.arrive(job):
+            self.cancel_all()
+            if self.on_failing is not None:
+                self.on_failing()
 
     def _ended(self, job: Job) -> None:
         job._runner = None

@@ -7,14 +7,15 @@ it hands out of a job, and what becomes of failures, its `Hand` says.
 
 from collections.abc import Callable, Iterable
 from time import monotonic
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, NoReturn, TypeVar
 
 from ._ending import drop_iteration
 from ._hand import SKIP, Hand
 from ._job import Job
-from ._lease import block, current
+from ._lease import block, current, pause
 from ._order import Order
 from ._source import AsyncSource, Closing, Source
+from ._steps import Steps, arun, run
 from ._waiting import AllOf, Waitable
 
 if TYPE_CHECKING:
@@ -54,54 +55,68 @@ class Stream(Closing, Waitable, Generic[T]):
         return self
 
     def __next__(self) -> T:
-        if not self._begun:
-            self._begin()
-        while True:
-            item = self._step()
-            if item is WAIT:
-                self._wait()
-            elif item is END:
-                raise StopIteration
-            else:
-                return item  # type: ignore[no-any-return]
-
-    def close(self) -> None:
-        """Ends the iteration: what is unfinished in it is cancelled, and its clean-up runs."""
-        if self._over:
-            return
-        self._over = True
-        if self._begun:
-            self._stop()
-        elif self._source is not None:
-            self._source.stop()
-
-    def _begin(self) -> None:
-        self._tool._opened()
-        self._begun = True
-        self._deadline = None if self._timeout is None else monotonic() + self._timeout
-
-    def _step(self) -> Any:
-        """The next item, or WAIT, or END; what is raised ends the iteration."""
         try:
-            while not self._over:
-                job = self._order.take()
-                if job is not None:
-                    item = self._hand.give(job)
-                    if item is not SKIP:
-                        return item
-                elif self._source is not None and self._source.may_pull():
-                    self._pull(self._source)
-                elif self._at_end():
-                    self._over = True
-                    self._hand.end(self._source.error if self._source is not None else None)
-                else:
-                    return WAIT
-            return END
+            while (item := self._step()) is WAIT:
+                left = self._left()
+                if not block(self._scheduler.bound(), self, left, _FIX):
+                    self._time_is_up()
         except BaseException as error:
-            job = None  # else it, its failure and the traceback are a cycle
             self.close()
             self._hand.ride(error)
             raise
+        if item is END:
+            raise StopIteration
+        return item  # type: ignore[no-any-return]
+
+    def close(self) -> None:
+        """Ends the iteration: what is unfinished in it is cancelled, and its clean-up runs."""
+        if not self._over:
+            run(self._stopping(), self._scheduler, _FIX)
+
+    def __aiter__(self) -> "Stream[T]":
+        return self
+
+    async def __anext__(self) -> T:
+        try:
+            while (item := self._step()) is WAIT:
+                self._scheduler.bind_running(self)
+                if not await pause(self, _FIX, self._left()):
+                    self._time_is_up()
+        except BaseException as error:
+            await self.aclose()
+            self._hand.ride(error)
+            raise
+        if item is END:
+            raise StopAsyncIteration
+        return item  # type: ignore[no-any-return]
+
+    async def aclose(self) -> None:
+        """`close` in async code."""
+        if not self._over:
+            await arun(self._stopping(), self._scheduler, _FIX)
+
+    def _step(self) -> Any:
+        """The next item, or WAIT, or END."""
+        if not self._begun:
+            self._tool._opened()
+            self._begun = True
+            self._deadline = None if self._timeout is None else monotonic() + self._timeout
+        while not self._over:
+            self._hand.check()
+            job = self._order.take()
+            if job is not None:
+                item = self._hand.give(job)
+                if item is not SKIP:
+                    return item
+            elif self._source is not None and self._source.may_pull():
+                self._pull(self._source)
+            elif self._at_end():
+                self._over = True
+                self._hand.end(self._source.error if self._source is not None else None)
+            else:
+                self._tool._opened()
+                return WAIT
+        return END
 
     def _pull(self, source: Source | AsyncSource) -> None:
         start = monotonic()
@@ -110,32 +125,32 @@ class Stream(Closing, Waitable, Generic[T]):
         if monotonic() - start > _SLOW and loop is not None and not loop.is_here():
             loop.run_once()
 
-    def _wait(self) -> None:
-        self._tool._opened()
-        left = None if self._deadline is None else max(0.0, self._deadline - monotonic())
-        try:
-            in_time = block(self._scheduler.bound(), self, left, _FIX)
-        except BaseException:
-            self.close()
-            raise
-        if not in_time:
-            self._over = True
-            self._hand.restore()
-            raise TimeoutError(f"{self._tool!r}: not all results within {self._timeout} s")
+    def _left(self) -> float | None:
+        return None if self._deadline is None else max(0.0, self._deadline - monotonic())
+
+    def _time_is_up(self) -> NoReturn:
+        self._over = True
+        self._hand.restore()
+        raise TimeoutError(f"{self._tool!r}: not all results within {self._timeout} s")
 
     def _at_end(self) -> bool:
         if self._source is None:
             return self._scheduler.is_idle() and not self._order.ready()
         return self._source.over and self._order.taken == self._source.crew.pulled
 
-    def _stop(self) -> None:
+    def _stopping(self) -> Steps[None]:
         """Cancels what is unfinished, and waits for its end."""
+        self._over = True
+        if not self._begun:
+            if self._source is not None:
+                self._source.stop()
+            return
         try:
             jobs = self._jobs()
             for job in jobs:
                 self._scheduler.cancel(job)
             while jobs:
-                block(self._scheduler.bound(), AllOf(jobs), None, _FIX)
+                yield AllOf(jobs)
                 jobs = self._jobs()  # what the clean-up spawned
         finally:
             self._hand.end_early()
@@ -148,8 +163,8 @@ class Stream(Closing, Waitable, Generic[T]):
 
     def __del__(self) -> None:
         if self._begun and not self._over:
+            drop_iteration(self._scheduler, self._jobs, self.close)
             self._over = True
-            drop_iteration(self._scheduler, self._jobs(), self._stop)
 
     # As something to be waited for: there is something to hand out or to pull, or it is the end.
 

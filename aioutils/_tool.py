@@ -1,19 +1,24 @@
 """What all four tools have in common: spawning, counting, cancelling, failures, closing."""
 
+import asyncio
 import sys
 from collections.abc import Awaitable, Callable
 from concurrent.futures import CancelledError
 from contextlib import AbstractAsyncContextManager
 from contextvars import copy_context
 from types import TracebackType
-from typing import Any, ParamSpec, Self, TypeVar, overload
+from typing import Any, ParamSpec, Self, TypeVar, get_args, overload
 
 from . import _ending, _work
+from ._body import Body
+from ._ending import OnExit
+from ._failures import OnError
 from ._job import CANCELLED, Job
 from ._lease import block
 from ._order import Order
 from ._scheduler import Scheduler
 from ._stay import Stay
+from ._warnings import users_line
 from .errors import ClosedError
 from .task import Task
 
@@ -28,13 +33,29 @@ class Tool:
 
     _scheduler: Scheduler
 
-    def _set_up(self, size: object, threads: object = None, order: Order | None = None) -> None:
+    def _set_up(
+        self,
+        size: int | None,
+        threads: int | None,
+        order: Order | None,
+        on_error: OnError,
+        on_exit: OnExit,
+        within: "Tool | None",
+    ) -> None:
         kind = type(self).__name__
         if size is not None:
-            size = check_positive(kind, "size", size)
+            check_positive(kind, "size", size)
         if threads is not None:
-            threads = check_positive(kind, "threads", threads)
-        self._scheduler = Scheduler(kind, size, threads, order)
+            check_positive(kind, "threads", threads)
+        if not callable(on_error):
+            check_choice(kind, "on_error", on_error, get_args(get_args(OnError)[0]))
+        check_choice(kind, "on_exit", on_exit, get_args(OnExit))
+        if within is not None and not isinstance(within, Tool):
+            raise TypeError(f"{kind}(within=...) is another tool, not {within!r}")
+        outer = None if within is None else within._opened()
+        self._on_exit: OnExit = on_exit
+        self._body: Body | None = None
+        self._scheduler = Scheduler(kind, size, threads, order, on_error, outer)
 
     # Overlapping by intent: what returns an awaitable gives the task what that gives.
     @overload
@@ -70,6 +91,8 @@ class Tool:
         lane = scheduler.calls if type(prepared) is _work.Call else scheduler.main
         task: Task[Any] = Task(lane, prepared, copy_context(), _work.name_of(prepared))
         task._order = scheduler.order
+        if self._on_exit == "refuse":
+            scheduler.origins[task] = users_line()
         scheduler.submit(task)
         return task
 
@@ -162,6 +185,10 @@ class Tool:
     def __repr__(self) -> str:
         return repr(self._scheduler)
 
+    async def aclose(self) -> None:
+        """`close` in async code, on the loop that runs there."""
+        await _ending.aclose(self._scheduler)
+
     def __enter__(self) -> Self:
         self._opened()
         return self
@@ -172,21 +199,30 @@ class Tool:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        if error is None:
-            try:
-                self._leave()
-            finally:
-                self.close()
-            return
-        try:
-            self._scheduler.cancel_all()
-            self.close()
-        except BaseExceptionGroup as failures:
-            for failure in failures.exceptions:
-                error.add_note(f"while {self!r} was closed: {failure!r}")
+        """Does what `on_exit` says, and closes the tool; an exception cancels, and leaves."""
+        _ending.leave(self._scheduler, self._on_exit, error)
 
-    def _leave(self) -> None:
-        """What the end of a ``with`` block waits for."""
+    async def __aenter__(self) -> Self:
+        """Binds the tool to the running loop; a failure that ends the rest ends the block too."""
+        self._opened().bind_running(self)
+        self._body = Body(self._scheduler)
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> bool | None:
+        body, self._body = self._body, None
+        if body is None:
+            raise RuntimeError(f"{self!r} was not entered with 'async with'")
+        by_us = body.leave(error)
+        if isinstance(error, asyncio.CancelledError):
+            await body.clean_up(_ending.aleave(self._scheduler, "cancel", None))
+            return by_us
+        await _ending.aleave(self._scheduler, self._on_exit, error)
+        return None
 
     def _opened(self) -> Scheduler:
         if self._scheduler.closed:
@@ -205,3 +241,8 @@ def check_positive(kind: str, name: str, value: object) -> int:
     if value < 1:
         raise ValueError(f"{kind}({name}=...) is at least 1, not {value!r}")
     return value
+
+
+def check_choice(kind: str, name: str, value: object, choices: tuple[str, ...]) -> None:
+    if value not in choices:
+        raise ValueError(f"{kind}({name}=...) is one of {', '.join(choices)}, not {value!r}")

@@ -4,7 +4,7 @@ What your tasks raise reaches you as itself (or in an ``ExceptionGroup`` from ``
 arguments are ``TypeError`` and ``ValueError``. The classes here are all ``RuntimeError``.
 """
 
-__all__ = ["ClosedError", "DeadlockError", "WrongLoopError"]
+__all__ = ["ClosedError", "DeadlockError", "UnfinishedError", "WrongLoopError"]
 
 
 class ClosedError(RuntimeError):
@@ -14,6 +14,11 @@ class ClosedError(RuntimeError):
 class DeadlockError(RuntimeError):
     """Somebody would wait for itself, for ever. Inside a task write ``await task``, and let
     the code outside of the tasks call ``join()``; tasks must not await each other in a circle."""
+
+
+class UnfinishedError(RuntimeError):
+    """A ``with`` block of a tool with ``on_exit="refuse"`` ended before its tasks had. Join the
+    tool in the block, or cancel the tasks that are named."""
 
 
 class WrongLoopError(RuntimeError):

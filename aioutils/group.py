@@ -4,7 +4,10 @@ from collections.abc import Iterator
 from typing import Any
 
 from . import _ending
+from ._ending import OnExit
+from ._failures import OnError
 from ._mapping import Mapper
+from ._tool import Tool
 from .task import Task, check_timeout
 
 __all__ = ["Group"]
@@ -28,12 +31,28 @@ class Group(Mapper):
         True
 
     Plain functions run in at most `threads` worker threads at once. A group serves any number
-    of joins, and what is bound to its loop lives from one to the next. ``with Group() as g``
-    joins and closes it.
+    of joins, and what is bound to its loop lives from one to the next. In async code the same
+    group runs on the running loop: ``async with Group() as g``, ``await g.wait()``.
+
+    `on_error="continue"` lets the others go on when a task fails, and raises all failures
+    together at the end; with "cancel" the first one cancels the rest and is raised as itself,
+    the others as its notes; a function is called with each failed task, and nothing is kept.
+
+    `on_exit` says what the end of a ``with`` block does to unfinished tasks: "wait" for them,
+    "cancel" them, or "refuse" to leave them, with a `RuntimeError` that names each. The group is
+    closed then. `within` shares the loop of another tool: joining one lets the tasks of the
+    other go on.
     """
 
-    def __init__(self, *, threads: int = 32) -> None:
-        self._set_up(None, threads)
+    def __init__(
+        self,
+        *,
+        threads: int = 32,
+        on_error: OnError = "continue",
+        on_exit: OnExit = "wait",
+        within: Tool | None = None,
+    ) -> None:
+        self._set_up(None, threads, None, on_error, on_exit, within)
 
     def join(self, timeout: float | None = None, *, raise_error: bool = True) -> bool:
         """Waits until every task has ended, those spawned meanwhile too, and returns True.
@@ -51,9 +70,18 @@ class Group(Mapper):
             scheduler.failures.raise_all(failures, self)
         return failures is not None
 
+    async def wait(self, timeout: float | None = None, *, raise_error: bool = True) -> bool:
+        """`join` in async code, on the loop that runs there.
+
+        If it is cancelled, the tasks stay; leaving ``async with`` cancels them.
+        """
+        scheduler = self._opened()
+        check_timeout(self, timeout)
+        failures = await _ending.wait(scheduler, timeout)
+        if failures and raise_error:
+            scheduler.failures.raise_all(failures, self)
+        return failures is not None
+
     def __iter__(self) -> Iterator[Task[Any]]:
         """The unfinished tasks, as they are now."""
         return iter([job for job in self._scheduler.unfinished() if isinstance(job, Task)])
-
-    def _leave(self) -> None:
-        self.join()

@@ -1,6 +1,8 @@
 """Pool: a group of which only so many tasks run at once."""
 
-from ._tool import check_positive
+from ._ending import OnExit
+from ._failures import OnError
+from ._tool import Tool, check_positive
 from .group import Group
 
 __all__ = ["Pool"]
@@ -25,8 +27,16 @@ class Pool(Group):
 
     A task that awaits another task of the pool lends its slot for that time, and has it back
     before it goes on: recursion in a full pool can't deadlock. Raises `TypeError` or
-    `ValueError` for a `size` that is no positive int.
+    `ValueError` for a `size` that is no positive int. The options are those of `Group`.
     """
 
-    def __init__(self, size: int) -> None:
-        self._set_up(check_positive(type(self).__name__, "size", size))
+    def __init__(
+        self,
+        size: int,
+        *,
+        on_error: OnError = "continue",
+        on_exit: OnExit = "wait",
+        within: Tool | None = None,
+    ) -> None:
+        check_positive(type(self).__name__, "size", size)
+        self._set_up(size, None, None, on_error, on_exit, within)

@@ -3,6 +3,8 @@
 from collections.abc import AsyncIterable, Awaitable, Callable
 from typing import Any, ParamSpec, TypeVar, overload
 
+from ._ending import OnExit
+from ._failures import OnError
 from ._flow import Flow, finished
 from ._hand import Results
 from ._order import CompletionOrder, Order, SpawnOrder
@@ -37,7 +39,11 @@ class Yielder(Tool):
     Results that are None are skipped, unless `keep_none`. At most `size` tasks run at once, if
     it is given; nothing new starts while `buffer` or more results wait to be handed out, if that
     is given. After every result the first failure is raised as itself, the others are its notes.
-    Leaving the iteration early cancels what is unfinished.
+    Leaving the iteration early cancels what is unfinished. In async code: ``async for``.
+
+    `on_error`, `on_exit` and `within` are those of `Group`, but for the default of `on_exit`:
+    leaving a ``with`` block cancels. With `on_error="cancel"` the first failure is raised at
+    once, after the rest was cleaned up.
     """
 
     _order: type[Order] = CompletionOrder
@@ -49,9 +55,12 @@ class Yielder(Tool):
         threads: int = 32,
         buffer: int | None = None,
         keep_none: bool = False,
+        on_error: OnError = "continue",
+        on_exit: OnExit = "cancel",
+        within: Tool | None = None,
     ) -> None:
         order = self._order()
-        self._set_up(size, threads, order)
+        self._set_up(size, threads, order, on_error, on_exit, within)
         self._keep_none = keep_none
         self._room = Moment()
         self._buffer = size or 1000
@@ -120,10 +129,8 @@ class Yielder(Tool):
     def __iter__(self) -> Stream[Any]:
         return self.yielding()
 
-    def _leave(self) -> None:
-        failures = self._scheduler.failures
-        if failures:
-            failures.raise_all(failures.errors(), self)
+    def __aiter__(self) -> Stream[Any]:
+        return self.yielding()
 
 
 class OrderedYielder(Yielder):

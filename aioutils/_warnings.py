@@ -1,0 +1,45 @@
+"""What aioutils warns of, with the line of the user's that it is about."""
+
+import asyncio
+import sys
+import warnings
+import weakref
+from pathlib import Path
+
+_HERE = str(Path(__file__).parent)
+_warned: "weakref.WeakSet[asyncio.AbstractEventLoop]" = weakref.WeakSet()
+
+
+def warn_blocked() -> None:
+    """Once for each running loop that sync code blocks; a notebook means to."""
+    loop = asyncio._get_running_loop()
+    ipython = sys.modules.get("IPython")
+    if loop is None or loop in _warned or (ipython is not None and ipython.get_ipython()):
+        return
+    _warned.add(loop)
+    _warn(
+        "this call blocks the event loop that runs in its thread until the tool is done; "
+        "in async code write 'async with', 'await tool.wait()', 'await task', 'async for'",
+        RuntimeWarning,
+    )
+
+
+def warn_dropped(who: str) -> None:
+    if not sys.is_finalizing():
+        message = f"{who} was dropped where it could not clean up: close it, or use 'with'"
+        _warn(message, ResourceWarning)
+
+
+def users_line() -> str:
+    """The line that called us, as file and number."""
+    frame = sys._getframe()
+    while frame.f_back is not None and frame.f_code.co_filename.startswith(_HERE):
+        frame = frame.f_back
+    return f"{frame.f_code.co_filename}:{frame.f_lineno}"
+
+
+def _warn(message: str, category: type[Warning]) -> None:
+    level, frame = 1, sys._getframe()
+    while frame.f_back is not None and frame.f_code.co_filename.startswith(_HERE):
+        level, frame = level + 1, frame.f_back
+    warnings.warn(message, category, stacklevel=level)
