@@ -16,7 +16,7 @@ from typing import Literal
 from ._failures import distinct, note
 from ._job import RUNNING, Job
 from ._lease import block, pause, refuse
-from ._loop import Loop
+from ._loop import Loop, winding_down
 from ._scheduler import Scheduler, _all
 from ._stay import Stay
 from ._steps import Steps, arun, run
@@ -90,7 +90,9 @@ async def wait(scheduler: Scheduler, timeout: float | None) -> list[BaseExceptio
 
 
 def close(scheduler: Scheduler) -> None:
-    if scheduler.loop is not None and not scheduler.closed:
+    if scheduler.closed:
+        return
+    if scheduler.loop is not None:
         refuse(scheduler.loop, Ended(scheduler), _FIX)
     run(closing(scheduler), scheduler, _FIX)
 
@@ -106,7 +108,8 @@ async def aleave(scheduler: Scheduler, on_exit: OnExit, error: BaseException | N
 
 
 async def aclose(scheduler: Scheduler) -> None:
-    await arun(closing(scheduler), scheduler, _FIX)
+    if not scheduler.closed:
+        await arun(closing(scheduler), scheduler, _FIX)
 
 
 def closing(scheduler: Scheduler, *, log: bool = True) -> Steps[None]:
@@ -114,13 +117,14 @@ def closing(scheduler: Scheduler, *, log: bool = True) -> Steps[None]:
 
     Raises what failed in doing so; older failures that nobody has seen are logged.
     """
-    if scheduler.closed:
+    if not scheduler.begin_closing():
+        yield scheduler.gone  # another thread closes it
         return
     old = set(scheduler.failures.jobs())
-    scheduler.cancel_all()
     try:
-        if scheduler.loop is not None and not scheduler.is_idle():
-            yield Ended(scheduler)
+        for ended in winding_down([scheduler]):
+            if scheduler.loop is not None:
+                yield ended
     finally:
         scheduler.closed = True
         try:
@@ -130,6 +134,7 @@ def closing(scheduler: Scheduler, *, log: bool = True) -> Steps[None]:
             scheduler.leave_family()
             if scheduler.loop is not None:
                 scheduler.loop.detach(scheduler)
+            scheduler.gone.come()
     failed = [job for job in scheduler.failures.jobs() if job not in old]
     new = distinct([job for job in failed if scheduler.failures.see(job)])
     if log:
@@ -205,6 +210,8 @@ def drop(scheduler: Scheduler) -> None:
     loop = scheduler.loop
     started = bool(scheduler.running or scheduler.parked)
     if can_run(loop):
+        if loop is not None:
+            loop.keep = False  # the collector may be about to finalize what it consists of
         try:
             close(scheduler)
         except Exception:

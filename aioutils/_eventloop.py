@@ -5,6 +5,7 @@ private parts: `_is_clean` and `forget`, each with its reason.
 """
 
 import asyncio
+import atexit
 import os
 import sys
 import threading
@@ -21,6 +22,11 @@ else:
 _inherited: list[object] = []
 
 
+# The wake-up sockets of the loops that are open. The collector finalizes what it finds in a cycle
+# in any order: a tool whose loop it has robbed of its sockets could not clean up.
+_wakeups: dict[int, object] = {}
+
+
 class EventLoop(_Base):
     """An event loop whose clock stands still while it does not run.
 
@@ -31,24 +37,43 @@ class EventLoop(_Base):
     _behind = 0.0  # seconds for which the clock stood still, all in all
     _stopped_at: float | None = None
 
+    def __init__(self) -> None:
+        super().__init__()
+        _wakeups[id(self)] = (getattr(self, "_ssock", None), getattr(self, "_csock", None))
+
+    def close(self) -> None:
+        super().close()
+        _wakeups.pop(id(self), None)
+
+    def __del__(self) -> None:
+        """Whose tool it is closes it, and the collector may have come here first."""
+
     def time(self) -> float:
         now = self._stopped_at
         return (monotonic() if now is None else now) - self._behind
 
-    def run(self) -> None:
+    def run_forever(self) -> None:
         """Runs until `stop()`, and lets the clock go on for as long."""
         if self._stopped_at is not None:
             self._behind += monotonic() - self._stopped_at
             self._stopped_at = None
         try:
-            self.run_forever()
+            super().run_forever()
         finally:
             self._stopped_at = monotonic()
+
+    def wakeup_fd(self) -> int:
+        """What `signal.set_wakeup_fd` writes to, as asyncio has it for its own handlers.
+
+        Private because asyncio gives it only to those who add signal handlers to the loop.
+        """
+        wakeup = getattr(self, "_csock", None)
+        return -1 if wakeup is None else int(wakeup.fileno())
 
     def run_once(self) -> None:
         """Looks at what is ready, without waiting for more."""
         self.stop()
-        self.run()
+        self.run_forever()
 
 
 class _Kept:
@@ -81,18 +106,24 @@ def take() -> EventLoop:
     return loop or EventLoop()
 
 
-def give_back(loop: EventLoop) -> None:
+def give_back(loop: EventLoop, keep: bool) -> None:
     """Ends the use of a loop that does not run: kept if provably clean, else shut and closed.
 
     Safe means: no other loop runs in this thread, and the interpreter is not on its way out.
     """
-    if "kept" not in _thread.__dict__ and _is_clean(loop):
+    if keep and "kept" not in _thread.__dict__ and _is_clean(loop):
         _thread.kept = _Kept(loop)
         return
     try:
         _shut(loop)
     finally:
         loop.close()
+
+
+@atexit.register
+def _close_kept() -> None:
+    """Of the main thread, which ends when half of the interpreter is gone."""
+    _thread.__dict__.pop("kept", None)
 
 
 def inherit(what: object) -> None:

@@ -17,7 +17,7 @@ import asyncio
 import os
 import threading
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Generator, Iterable, Sequence
 from time import monotonic
 
 from . import _eventloop
@@ -25,6 +25,19 @@ from ._signals import Signals
 from ._waiting import AllOf, Helper, Passes, Wait, Waitable
 from ._warnings import warn_blocked
 from .errors import DeadlockError
+
+
+def winding_down(workers: "Iterable[Worker]") -> "Generator[Waitable, None, None]":
+    """Cancels what is unfinished, with time for what its clean-up spawns and waits for; what is
+    left then never starts, or it would go on for ever. Yields what is to be waited for."""
+    workers = tuple(workers)
+    jobs = AllOf([job for worker in workers for job in worker.unfinished()])
+    for worker in workers:
+        worker.cancel_all()
+    yield jobs
+    for worker in workers:
+        worker.stop()
+    yield AllOf(workers)
 
 
 def _raise(error: BaseException) -> None:
@@ -37,7 +50,12 @@ class Worker(Waitable):
     __slots__ = ()
 
     def pump(self) -> None: ...
+    def unfinished(self) -> "Sequence[Waitable]":
+        return ()
+
     def cancel_all(self) -> None: ...
+    def stop(self) -> None: ...
+    def go_on(self) -> None: ...
     def abandon(self) -> None: ...
     def forked(self) -> None: ...
 
@@ -53,8 +71,11 @@ class Loop:
         self.thread: int | None = None if self.private else threading.get_ident()
         self._lock = threading.RLock()
         self._driver: Wait | None = None
+        self._holder = Wait(self)  # drives in name only, see hold()
+        self._holding_thread = self._holds = 0
         self._waiting: list[Wait] = []
         self._running = not self.private
+        self.keep: bool = True  # the event loop, for the thread's next tool
         self._raised: BaseException | None = None
         self.blocked_on: Waitable | None = None  # what its thread waits for, on another loop
         _all.add(self)
@@ -116,6 +137,25 @@ class Loop:
         else:
             self.event_loop.call_soon(_raise, error)  # the host knows what it does with it
 
+    def hold(self) -> bool:
+        """Keeps everybody from driving until `let_go`; False if somebody runs it already."""
+        with self._lock:
+            if self._is_held_here():
+                self._holds += 1
+                return True
+            if not self.private or self._driver is not None:
+                return False
+            self._driver, self._holding_thread, self._holds = self._holder, threading.get_ident(), 1
+            return True
+
+    def let_go(self) -> None:
+        self._holds -= 1
+        if not self._holds:
+            self._resign(self._holder)
+
+    def _is_held_here(self) -> bool:
+        return self._driver is self._holder and self._holding_thread == threading.get_ident()
+
     # Waiting. From any thread.
 
     def wait(self, target: Waitable, timeout: float | None = None) -> bool:
@@ -124,26 +164,33 @@ class Loop:
         Raises what a signal handler of the user's raises, and KeyboardInterrupt or SystemExit
         of a task, after every task was cancelled and has cleaned up.
         """
-        if self.is_here():
+        if self.is_here() or self._is_held_here():
             raise DeadlockError("a blocking call on the loop that is to do the work")
         deadline = None if timeout is None else monotonic() + max(0.0, timeout)
         wait = Wait(self)
+        signals = Signals(wait.wake)
+        cleaned = True
         target.watch(wait.notify)
         try:
-            with Signals(wait.wake) as signals:
+            with signals:
                 return self._wait(wait, target, deadline, signals)
         except BaseException:
-            self._clean_up()
+            cleaned = self._clean_up()
             raise
         finally:
             target.unwatch(wait.notify)
+            if wait.helper is not None and cleaned:
+                wait.helper.join()
+            if not self.schedulers:
+                self.release()  # the last one left while we drove
 
     def run_once(self) -> None:
         """Does what can be done without waiting for anything; nothing if another one drives."""
         wait = Wait(self)
+        signals = Signals(wait.wake)
         try:
             if self.private and asyncio._get_running_loop() is None and self._elect(wait):
-                with Signals(wait.wake) as signals:
+                with signals:
                     self._drive(wait, Passes(self.event_loop), None, signals)
         except BaseException:
             self._resign(wait)
@@ -153,7 +200,6 @@ class Loop:
             self._resign(wait)
 
     def _wait(self, wait: Wait, target: Waitable, deadline: float | None, signals: Signals) -> bool:
-        helper: Helper | None = None
         may_drive = self.private and asyncio._get_running_loop() is None
         try:
             while True:
@@ -167,19 +213,19 @@ class Loop:
                     self._drive(wait, target, deadline, signals)
                     self._resign(wait)
                     continue
-                if self.private and not may_drive and helper is None:
-                    warn_blocked()
-                    helper = Helper(self, target, wait)
-                elif not may_drive:
+                if not may_drive:
                     wait.open_mailbox()
-                if helper is not None and helper.error is not None:
-                    raise helper.error
+                    if self.private and wait.helper is None:
+                        warn_blocked()
+                        wait.helper = Helper(self, target, wait)
+                    if wait.helper is not None and wait.helper.error is not None:
+                        raise wait.helper.error
                 if not target.reached():
-                    wait.sleep(left)
+                    wait.sleep(left, signals.active)
         finally:
             self._resign(wait)
-            if helper is not None:
-                helper.end()
+            if wait.helper is not None:
+                wait.helper.end()
 
     def _elect(self, wait: Wait) -> bool:
         with self._lock:
@@ -213,9 +259,10 @@ class Loop:
         self.admits = False
         self._running = True
         loop.call_soon(self._admit if first else self._look)
+        wakes = signals.wakes_through(loop.wakeup_fd())
         try:
             while not (target.reached() or signals.noted):
-                loop.run()
+                loop.run_forever()
                 if self._raised is not None:
                     error, self._raised = self._raised, None
                     raise error
@@ -223,6 +270,8 @@ class Loop:
                     return
         finally:
             self._running = False
+            if wakes:
+                signals.wakes_through(-1)
             if timer is not None:
                 timer.cancel()
 
@@ -238,21 +287,31 @@ class Loop:
 
     # Ending.
 
-    def _clean_up(self) -> None:
-        """Cancels every task and waits for its end; gives up on all if interrupted in that."""
-        for scheduler in tuple(self.schedulers):
-            scheduler.cancel_all()
-        wait, ended = Wait(self), AllOf(tuple(self.schedulers))
-        ended.watch(wait.notify)
+    def _clean_up(self) -> bool:
+        """Cancels every task and waits for its end; True, or False if a second signal came in
+        that: then everything is given up."""
+        schedulers = tuple(self.schedulers)
         try:
-            with Signals(wait.wake, patient=False) as signals:
-                self._wait(wait, ended, None, signals)
-        except BaseException:  # the second Ctrl-C: the first is the one that is raised
-            for scheduler in tuple(self.schedulers):
-                scheduler.abandon()
-            self._drop_event_loop()
+            for ended in winding_down(schedulers):
+                wait = Wait(self)
+                ended.watch(wait.notify)
+                try:
+                    with Signals(wait.wake, patient=False) as signals:
+                        self._wait(wait, ended, None, signals)
+                finally:
+                    ended.unwatch(wait.notify)
+                if wait.helper is not None:
+                    wait.helper.join()
+            return True
+        except BaseException:  # the first is the one that is raised
+            pass
         finally:
-            ended.unwatch(wait.notify)
+            for scheduler in schedulers:
+                scheduler.go_on()
+        for scheduler in schedulers:
+            scheduler.abandon()
+        self._drop_event_loop()
+        return False
 
     def attach(self, scheduler: Worker) -> None:
         self.schedulers[scheduler] = None
@@ -266,13 +325,21 @@ class Loop:
             self.schedulers.pop(scheduler, None)
             if self.schedulers or not self.private:
                 return
-        loop = self._drop_event_loop(close=not safe)
+        if safe:
+            self.release()
+        else:
+            self._drop_event_loop()
+
+    def release(self) -> None:
+        """Ends the event loop in an orderly way, unless somebody drives it, who then will."""
+        loop = self._drop_event_loop(close=False)
         if loop is None or loop.is_closed():
             return
         if asyncio._get_running_loop() is None:
-            _eventloop.give_back(loop)
+            with Signals(lambda: None):  # not in the midst of it
+                _eventloop.give_back(loop, self.keep)
         else:
-            thread = threading.Thread(target=_eventloop.give_back, args=(loop,))
+            thread = threading.Thread(target=_eventloop.give_back, args=(loop, False))
             thread.start()
             thread.join()
 

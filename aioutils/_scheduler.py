@@ -28,7 +28,7 @@ from ._lease import current
 from ._loop import Loop, Worker
 from ._order import Order
 from ._threads import Threads, call
-from ._waiting import Moment, Waitable
+from ._waiting import Event, Moment, Waitable
 from .errors import WrongLoopError
 
 SLICE = 256  # jobs that start in one pass over the loop
@@ -63,6 +63,9 @@ class Scheduler(Moment, Worker):
         self._threads: Executor | None = None
         self._inbox: deque[Callable[[], object]] = deque()
         self._due = False  # pump() will be called
+        self._stopping = 0
+        self._closing = False
+        self.gone: Event = Event()  # closed, and everything left
         self._lock = threading.RLock()
         self._family: list[Scheduler] = [] if within is None else within._family
         self._family.append(self)  # those who share a loop, whichever it is
@@ -163,7 +166,7 @@ class Scheduler(Moment, Worker):
         job._lane.waiting.append(job)
         if not self._due:
             self.wake()
-        if self.closed or self.failures.failing:  # meanwhile, by another thread; or fast
+        if self.closed or self._stopping or self.failures.failing:
             self.cancel(job)
 
     def park(self, job: Job) -> None:
@@ -197,16 +200,53 @@ class Scheduler(Moment, Worker):
                 job._state = CANCELLED
                 job._lane.dead += 1
         if waited:
-            self._unstarted(job)
-        elif job._runner is not None and self.loop is not None and self.loop.is_here():
-            job._runner.cancel()
-        else:
-            self.post(partial(self._cancel_running, job))
+            _work.close(job._work)
+            job._work = job._context = None
+        self._touch(partial(self._ended_unstarted if waited else self._cancel_running, job))
         return True
 
     def cancel_all(self) -> None:
+        """Everything that is unfinished when it takes effect, and nothing that comes later."""
+        for lane in self.lanes:
+            for job in tuple(lane.waiting):
+                self.cancel(job)
+        self._touch(self._cancel_unfinished)
+
+    def _cancel_unfinished(self) -> None:
         for job in self.unfinished():
-            self.cancel(job)
+            if job._runner is None or not job._runner.cancelling():  # else it cleans up already
+                self.cancel(job)
+
+    def stop(self) -> None:
+        """Cancels everything; what is spawned until `go_on` never starts."""
+        self._stopping += 1
+        self.cancel_all()
+
+    def begin_closing(self) -> bool:
+        """Returns True for the first who closes."""
+        with self._lock:
+            first, self._closing = not self._closing, True
+            return first
+
+    def go_on(self) -> None:
+        self._stopping = max(0, self._stopping - 1)
+
+    def _touch(self, action: Callable[[], object]) -> None:
+        """Has `action` called where nothing runs beside it: on the loop, or while it stands still.
+
+        A cancellation must not wait for the loop to start: a task whose time has come would run
+        before it, and spawn another one that nobody cancels.
+        """
+        loop = self.loop
+        if loop is None or loop.is_here():
+            action()
+        elif loop.hold():
+            try:
+                action()
+            finally:
+                loop.let_go()
+        else:
+            self.post(action)
 
     def is_idle(self) -> bool:
         with self._lock:  # a job on its way from waiting to running is in neither
@@ -233,7 +273,8 @@ class Scheduler(Moment, Worker):
                 claimed = self._claim(lane, most)
                 most -= len(claimed) or SLICE
                 for job in claimed:
-                    self._start(job)
+                    if job._state is RUNNING:  # else another one of them cancelled it
+                        self._start(job)
             if lane.waiting and lane.free(1) > 0:
                 self.wake()
         self._tell()
@@ -346,12 +387,6 @@ class Scheduler(Moment, Worker):
         if self._watchers and self.is_idle():
             self.tell()
 
-    def _unstarted(self, job: Job) -> None:
-        """The end of work that will never start."""
-        _work.close(job._work)
-        job._work = job._context = None
-        self.post(partial(self._ended_unstarted, job))
-
     def _ended_unstarted(self, job: Job) -> None:
         job.tell()
         self._hand_out(job)
@@ -359,6 +394,13 @@ class Scheduler(Moment, Worker):
     def _cancel_running(self, job: Job) -> None:
         if job._runner is not None:
             job._runner.cancel()
+        elif job._context is not None:  # about to start
+            job._state = CANCELLED
+            _work.close(job._work)
+            job._work = job._context = None
+            self._ended(job)
+        elif job._state is RUNNING:  # in its first step
+            self.post(partial(self._cancel_running, job))
 
     # Ending.
 

@@ -28,7 +28,7 @@ class Signals:
     `patient=False` the first one does.
     """
 
-    __slots__ = ("_wake", "_patient", "_noted", "_users", "_outer")
+    __slots__ = ("_noted", "_outer", "_patient", "_users", "_wake", "active")
 
     def __init__(self, wake: Callable[[], None], patient: bool = True) -> None:
         self._wake = wake
@@ -36,11 +36,13 @@ class Signals:
         self._noted: list[tuple[int, FrameType | None]] = []
         self._users: dict[int, _Handler] = {}
         self._outer: Signals | None = None
+        self.active: bool = False  # in the main thread
 
     def __enter__(self) -> "Signals":
         global _innermost
         if threading.current_thread() is not threading.main_thread():
             return self
+        self.active = True
         self._outer, _innermost = _innermost, self
         for number in (signal.SIGINT, signal.SIGTERM):
             handler = signal.getsignal(number)
@@ -66,7 +68,22 @@ class Signals:
         """Calls the user's handlers for what was noted; whatever they raise goes through."""
         while self._noted:
             number, frame = self._noted.pop(0)
-            self._users[number](number, frame)
+            try:
+                self._users[number](number, frame)
+            except BaseException:
+                self._patient = False
+                raise
+
+    def wakes_through(self, descriptor: int) -> bool:
+        """Has signals written to the descriptor (-1: no more): one that another thread catches
+        does not interrupt the main thread's `select`. Not if another library has that done."""
+        if not self.active:
+            return False
+        before = signal.set_wakeup_fd(descriptor, warn_on_full_buffer=False)
+        if before == -1 or descriptor == -1:
+            return True
+        signal.set_wakeup_fd(before)
+        return False
 
     @property
     def noted(self) -> bool:

@@ -15,6 +15,7 @@ from ._waiting import Moment, Waitable
 
 if TYPE_CHECKING:
     from ._scheduler import Scheduler
+    from ._steps import Steps
 
 
 class Stay(Job):
@@ -34,6 +35,14 @@ class Stay(Job):
             if not self._leaving:
                 self._door = asyncio.get_running_loop().create_future()
                 await self._door
+
+    def entering(self) -> "Steps[None]":
+        try:
+            yield self.inside
+        except BaseException:  # Ctrl-C: what it had begun to enter cleans up
+            self._lane.scheduler.cancel(self)
+            yield self
+            raise
 
     def leave(self) -> None:
         """On the loop."""

@@ -146,12 +146,10 @@ class Stream(Closing, Waitable, Generic[T]):
                 self._source.stop()
             return
         try:
-            jobs = self._jobs()
-            for job in jobs:
-                self._scheduler.cancel(job)
-            while jobs:
+            while jobs := self._jobs():  # the second time, what the clean-up spawned
+                for job in jobs:
+                    self._scheduler.cancel(job)
                 yield AllOf(jobs)
-                jobs = self._jobs()  # what the clean-up spawned
         finally:
             self._hand.end_early()
             self._order.clear()

@@ -18,7 +18,7 @@ import itertools
 import threading
 from collections import deque
 from collections.abc import Callable
-from concurrent.futures import Executor, Future
+from concurrent.futures import CancelledError, Executor, Future
 from contextvars import copy_context
 from queue import SimpleQueue
 from typing import Any
@@ -92,11 +92,11 @@ async def call(executor: Executor, work: Call) -> Any:
             cancelled = error  # a function can't be stopped: its slot is taken until it ends
     result, failure = future.result()
     try:
+        if cancelled is not None and (failure is None or isinstance(failure, CancelledError)):
+            close(result)  # what it waited for was cancelled with it
+            raise cancelled
         if failure is not None:
             raise failure
-        if cancelled is not None:
-            close(result)
-            raise cancelled
     finally:
         del failure, cancelled
     return await result if inspect.isawaitable(result) else result

@@ -14,10 +14,10 @@ from ._body import Body
 from ._ending import OnExit
 from ._failures import OnError
 from ._job import CANCELLED, Job
-from ._lease import block
 from ._order import Order
 from ._scheduler import Scheduler
 from ._stay import Stay
+from ._steps import run
 from ._warnings import users_line
 from .errors import ClosedError
 from .task import Task
@@ -122,7 +122,7 @@ class Tool:
         scheduler = self._opened()
         stay = Stay(scheduler, manager)
         scheduler.park(stay)
-        block(scheduler.bound(), stay.inside, None, _FIX)
+        run(stay.entering(), scheduler, _FIX)
         if stay.reached():
             scheduler.failures.see(stay)
             scheduler.parked.remove(stay)

@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from ._loop import Loop
 
 
+_LOOK = 0.2  # seconds
+
+
 class Waitable:
     """Something that can be waited for."""
 
@@ -60,6 +63,23 @@ class Moment(Waitable):
             notify()
 
 
+class Event(Moment):
+    """A moment that comes once."""
+
+    __slots__ = ("_here",)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._here = False
+
+    def come(self) -> None:
+        self._here = True
+        self.tell()
+
+    def reached(self) -> bool:
+        return self._here
+
+
 class AllOf(Waitable):
     def __init__(self, waitables: Iterable[Waitable]) -> None:
         self._waitables = tuple(waitables)
@@ -74,15 +94,19 @@ class AllOf(Waitable):
     def unwatch(self, notify: Callable[[], None]) -> object:
         return [waitable.unwatch(notify) for waitable in self._waitables]
 
+    def blockers(self) -> Iterable[Waitable]:
+        return self._waitables
+
 
 class Wait:
     """One thread's wait: told by stopping the loop if it drives, else through its mailbox."""
 
-    __slots__ = ("_loop", "_mailbox")
+    __slots__ = ("_loop", "_mailbox", "helper")
 
     def __init__(self, loop: "Loop") -> None:
         self._loop = loop
         self._mailbox: SimpleQueue[None] | None = None
+        self.helper: Helper | None = None
 
     def notify(self) -> None:
         loop = self._loop
@@ -109,10 +133,13 @@ class Wait:
         if self._mailbox is None:
             self._mailbox = SimpleQueue()
 
-    def sleep(self, timeout: float | None) -> None:
+    def sleep(self, timeout: float | None, for_signals: bool) -> None:
+        """`for_signals`: a signal that another thread caught does not wake a sleeper, so the main
+        thread looks by itself now and then."""
         assert self._mailbox is not None
+        longest = _LOOK if for_signals else threading.TIMEOUT_MAX
         try:
-            self._mailbox.get(timeout=timeout)
+            self._mailbox.get(timeout=longest if timeout is None else min(timeout, longest))
         except Empty:
             pass
 
@@ -145,6 +172,8 @@ class Helper(Waitable):
     def end(self) -> None:
         self._over = True
         self._wait.wake()
+
+    def join(self) -> None:
         self._thread.join()
 
     def reached(self) -> bool:
