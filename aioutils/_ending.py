@@ -19,7 +19,7 @@ from ._lease import block, pause, refuse
 from ._loop import Loop, winding_down
 from ._scheduler import Scheduler, _all
 from ._stay import Stay
-from ._steps import Steps, arun, run
+from ._steps import Steps, arun, run, run_in_finalizer
 from ._waiting import Waitable
 from ._warnings import warn_dropped
 from .errors import UnfinishedError
@@ -213,15 +213,15 @@ def drop(scheduler: Scheduler) -> None:
         if loop is not None:
             loop.keep = False  # the collector may be about to finalize what it consists of
         try:
-            close(scheduler)
+            run_in_finalizer(closing(scheduler), scheduler, _FIX)
         except Exception:
             _log.exception("%r was dropped, and failed in cleaning up", scheduler)
         return
     scheduler.closed = True
     description = repr(scheduler)
-    scheduler.abandon()
     if loop is not None:
         loop.detach(scheduler, safe=False)
+    scheduler.abandon()
     scheduler.failures.log(scheduler)
     if started:
         warn_dropped(description)
@@ -254,6 +254,6 @@ def _at_exit() -> None:
             continue
         scheduler.closed = True
         scheduler.failures.log(scheduler)
-        scheduler.abandon()
-        if loop is not None:
+        if loop is not None:  # first, or async generators would want it to run
             loop.detach(scheduler, safe=False)
+        scheduler.abandon()

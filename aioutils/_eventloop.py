@@ -1,7 +1,7 @@
 """The event loop that a tool owns: how it is made, how it ends, and its clock.
 
 The only file that makes and closes event loops, and the only one that looks into asyncio's
-private parts: `_is_clean` and `forget`, each with its reason.
+private parts: each place says why.
 """
 
 import asyncio
@@ -9,6 +9,9 @@ import atexit
 import os
 import sys
 import threading
+import types
+from collections.abc import Coroutine, Generator
+from contextvars import Context
 from time import monotonic
 from typing import Any
 
@@ -133,13 +136,43 @@ def inherit(what: object) -> None:
     _inherited.append(what)
 
 
-def forget(task: "asyncio.Task[Any]") -> None:
-    """Ends a task that will never be run again, as far as that is possible without its loop.
+# Before 3.12 a task takes its first step a pass later.
+LAZY = sys.version_info < (3, 12)
 
-    Private because asyncio has no public way to say that a pending task was given up on
-    purpose; its own `gather` and `staggered_race` set the same flag.
-    """
-    task._log_destroy_pending = False  # type: ignore[attr-defined]
+if sys.version_info >= (3, 12):
+
+    def start(
+        run: Coroutine[Any, Any, None], loop: asyncio.AbstractEventLoop, context: Context
+    ) -> "asyncio.Task[None]":
+        """Makes an asyncio task, and takes its first step at once. On the running loop.
+
+        Private because who owns the task says what is to be said if the collector finds it
+        pending; asyncio would, in words that mean nothing to the user.
+        """
+        task = asyncio.Task(run, loop=loop, context=context, eager_start=True)
+        task._log_destroy_pending = False  # type: ignore[attr-defined]
+        return task
+
+    async def started() -> None:
+        """The first that `run` awaits."""
+
+else:
+
+    def start(
+        run: Coroutine[Any, Any, None], loop: asyncio.AbstractEventLoop, context: Context
+    ) -> "asyncio.Task[None]":
+        run.send(None)  # into its `try`, so that not even an early cancellation misses the end
+        task = loop.create_task(run, context=context)
+        task._log_destroy_pending = False  # type: ignore[attr-defined]
+        return task
+
+    @types.coroutine
+    def started() -> Generator[None, None, None]:
+        yield
+
+
+def forget(task: "asyncio.Task[Any]") -> None:
+    """Ends a task that will never be run again, as far as that is possible without its loop."""
     coroutine = task.get_coro()
     try:
         if coroutine is not None:
@@ -165,6 +198,14 @@ def _shut(loop: EventLoop) -> None:
     loop.run_until_complete(loop.shutdown_default_executor())
 
 
+def is_empty(loop: Any) -> bool:
+    """True if there is nothing that the loop could run or wait for. Private: no other way."""
+    try:
+        return not (loop._ready or loop._scheduled or len(loop._selector.get_map()) > 1)  # its own
+    except AttributeError:
+        return False
+
+
 def _is_clean(loop: Any) -> bool:
     """True if nothing is left on the loop: then its next user cannot tell it from a new one.
 
@@ -174,11 +215,8 @@ def _is_clean(loop: Any) -> bool:
     try:
         if loop._ready or loop._scheduled:
             loop.run_once()  # handles and timers that were cancelled go in one pass
-        return not (
-            loop._ready
-            or loop._scheduled
-            or len(loop._selector.get_map()) > 1  # one: the loop's own wake-up
-            or loop._asyncgens
+        return is_empty(loop) and not (
+            loop._asyncgens
             or loop._asyncgens_shutdown_called
             or loop._default_executor
             or loop._executor_shutdown_called

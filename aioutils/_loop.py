@@ -109,6 +109,11 @@ class Loop:
             return self._driver is not None
         return self._event_loop is not None and not self._event_loop.is_closed()
 
+    def is_stuck(self) -> bool:
+        """True if nothing can ever happen on it: no handle, no timer, no descriptor."""
+        loop = self._event_loop
+        return loop is None or _eventloop.is_empty(loop)
+
     def is_of_this_thread(self) -> bool:
         """True if nobody else ever drove it, or this thread was the last to."""
         return self.thread is None or self.thread == threading.get_ident()
@@ -308,9 +313,9 @@ class Loop:
         finally:
             for scheduler in schedulers:
                 scheduler.go_on()
+        self._drop_event_loop()
         for scheduler in schedulers:
             scheduler.abandon()
-        self._drop_event_loop()
         return False
 
     def attach(self, scheduler: Worker) -> None:

@@ -11,12 +11,10 @@ a job is either started or cancelled, never both.
 """
 
 import asyncio
-import sys
 import threading
-import types
 import weakref
 from collections import deque
-from collections.abc import Callable, Generator, Iterable
+from collections.abc import Callable, Iterable
 from concurrent.futures import Executor
 from functools import partial
 
@@ -32,7 +30,6 @@ from ._waiting import Event, Moment, Waitable
 from .errors import WrongLoopError
 
 SLICE = 256  # jobs that start in one pass over the loop
-_EAGER = sys.version_info >= (3, 12)
 
 
 class Scheduler(Moment, Worker):
@@ -307,17 +304,7 @@ class Scheduler(Moment, Worker):
             job._work = call(self._threads, job._work)
         context, job._context = job._context, None
         assert self.loop is not None and context is not None
-        if _EAGER:
-            runner = asyncio.Task(
-                self._run(job),
-                loop=self.loop.event_loop,
-                context=context,
-                eager_start=True,  # type: ignore[call-arg]  # typeshed knows it from 3.12 on
-            )
-        else:
-            run = self._run(job)
-            run.send(None)  # into its `try`, so that not even an early cancel misses the end
-            runner = self.loop.event_loop.create_task(run, context=context)
+        runner = _eventloop.start(self._run(job), self.loop.event_loop, context)
         if job._state is RUNNING:
             job._runner = runner
 
@@ -326,17 +313,17 @@ class Scheduler(Moment, Worker):
         work, job._work = job._work, None
         interrupt: BaseException | None = None
         try:
-            if not _EAGER:
-                await _pause()
+            if _eventloop.LAZY:
+                await _eventloop.started()
             current.set(job)
             result = await work
         except asyncio.CancelledError:
             _work.close(work)
-            if job._state is RUNNING:
-                job._state = CANCELLED
+            job._state = CANCELLED
         except BaseException as error:
-            if job._state is not RUNNING:
-                raise  # given up by abandon()
+            if self.loop is None or not self.loop.is_here():
+                self._lost(job)  # closed by give_up, or by the collector
+                return
             job.fail(error)
             if isinstance(error, (KeyboardInterrupt, SystemExit)):
                 interrupt = error
@@ -348,6 +335,13 @@ class Scheduler(Moment, Worker):
         self._ended(job)
         if interrupt is not None and self.loop is not None:
             self.loop.interrupt(interrupt)
+
+    def _lost(self, job: Job) -> None:
+        """Ended from outside of the loop; nothing can be run any more."""
+        job._runner = None
+        if job._state is RUNNING:
+            job._state = CANCELLED
+        self.running.discard(job)
 
     def _failed(self, job: Job) -> None:
         if job._order is not self.order:  # of a map: it is raised there, and ends that call only
@@ -456,8 +450,3 @@ class Scheduler(Moment, Worker):
 
 
 _all: "weakref.WeakSet[Scheduler]" = weakref.WeakSet()
-
-
-@types.coroutine
-def _pause() -> Generator[None, None, None]:
-    yield

@@ -6,24 +6,44 @@ loop; a cancellation cancels the tool's tasks, and is raised at the end.
 """
 
 import asyncio
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from typing import TypeVar
 
 from ._lease import block, pause
 from ._scheduler import Scheduler
 from ._waiting import Waitable
+from ._warnings import warn_dropped
 
 T = TypeVar("T")
 Steps = Generator[Waitable, None, T]
 
 
 def run(steps: Steps[T], scheduler: Scheduler, fix: str) -> T:
+    """In sync code."""
+    return _run(steps, lambda target: block(scheduler.bound(), target, None, fix))
+
+
+def run_in_finalizer(steps: Steps[T], scheduler: Scheduler, fix: str) -> T:
+    """Where the collector may have been at the coroutines before us: what waits for nothing that
+    could still happen is given up."""
+
+    def wait(target: Waitable) -> None:
+        loop = scheduler.bound()
+        while not block(loop, target, 0.1, fix):
+            if loop.is_stuck():
+                scheduler.abandon()
+                warn_dropped(repr(scheduler))
+
+    return _run(steps, wait)
+
+
+def _run(steps: Steps[T], wait: Callable[[Waitable], object]) -> T:
     try:
         target = next(steps)
         while True:
             try:
                 if not target.reached():
-                    block(scheduler.bound(), target, None, fix)
+                    wait(target)
             except BaseException as error:
                 target = steps.throw(error)
             else:
