@@ -30,14 +30,21 @@ class Body:
             return False
         return self._task.uncancel() == 0
 
-    async def clean_up(self, leaving: Coroutine[Any, Any, None]) -> None:
+    async def clean_up(
+        self, leaving: Coroutine[Any, Any, None], error: BaseException | None = None
+    ) -> None:
         """Failures go before a cancellation from outside, which is then requested anew."""
         try:
             await leaving
         except asyncio.CancelledError:
-            raise
+            if error is None:
+                raise
+            self._again()  # the block's own exception leaves
         except BaseException:
-            if self._task is not None and self._task.cancelling():
-                self._task.uncancel()
-                self._task.cancel()
+            self._again()
             raise
+
+    def _again(self) -> None:
+        if self._task is not None and self._task.cancelling():
+            self._task.uncancel()
+            self._task.cancel()

@@ -44,6 +44,10 @@ class Hand:
     def restore(self) -> None:
         """After a timeout: what was taken and kept goes back."""
 
+    def needs(self, job: Job) -> bool:
+        """True if the iteration can't end before this job does."""
+        return job._order is self._order
+
     def ride(self, error: BaseException) -> None:
         """What failed beside `error` in the same call becomes its notes."""
         for other in self._scheduler.failures.take_of(self._order):
@@ -72,6 +76,9 @@ class Tasks(Hand):
 
     def end(self, error: BaseException | None) -> None:
         self.end_early()
+
+    def needs(self, job: Job) -> bool:
+        return job._lane.scheduler is self._scheduler
 
     def end_early(self) -> None:
         self._scheduler.listeners.remove(self._order)

@@ -41,6 +41,7 @@ _watching = threading.Lock()  # two who watch the same job for the first time
 class Job(Waitable):
     __slots__ = (
         "__weakref__",
+        "_asked",  # to end, by its tool
         "_context",  # that of the spawn, until it starts
         "_lane",
         "_lease",  # the slot that it lent, and what it waits for
@@ -72,6 +73,7 @@ class Job(Waitable):
         self._context = context
         self._name = name
         self._state = WAITING
+        self._asked = False
         self._order = self._runner = self._lease = self._watchers = None
 
     def reached(self) -> bool:

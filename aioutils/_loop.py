@@ -101,18 +101,24 @@ class Loop:
 
     def is_here(self) -> bool:
         """True if this loop runs in the calling thread, now."""
+        if not self.private:
+            return asyncio._get_running_loop() is self._event_loop
         return self._running and self.thread == threading.get_ident()
 
     def runs_now(self) -> bool:
         """True if somebody runs it, in whatever thread."""
         if self.private:
             return self._driver is not None
-        return self._event_loop is not None and not self._event_loop.is_closed()
+        return self._event_loop is not None and self._event_loop.is_running()
 
     def is_stuck(self) -> bool:
         """True if nothing can ever happen on it: no handle, no timer, no descriptor."""
         loop = self._event_loop
         return loop is None or _eventloop.is_empty(loop)
+
+    def is_over(self) -> bool:
+        """True of a host's loop that was closed."""
+        return not self.private and self.event_loop.is_closed()
 
     def is_of_this_thread(self) -> bool:
         """True if nobody else ever drove it, or this thread was the last to."""
@@ -124,7 +130,7 @@ class Loop:
         """Has `pump` called on the loop, soon; a loop that stands still pumps when it starts."""
         if not self._running:
             return
-        if self.thread == threading.get_ident():
+        if self.is_here():
             self._event_loop.call_soon(pump)  # type: ignore[union-attr]
             return
         with self._lock:

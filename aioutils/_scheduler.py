@@ -111,7 +111,7 @@ class Scheduler(Moment, Worker):
 
     def _has_begun(self) -> bool:
         if self.running or self.parked or self._inbox:
-            return self.loop is not None and (self.loop.private or self.loop.runs_now())
+            return self.loop is not None and not self.loop.is_over()
         return bool(self.waiting and self.loop is not None and self.loop.runs_now())
 
     def _bind(self, loop: Loop, old: Loop | None) -> Loop:
@@ -158,6 +158,8 @@ class Scheduler(Moment, Worker):
             return [*self.running, *(job for job in waiting if job._state is WAITING)]
 
     def submit(self, job: Job) -> None:
+        if self.failures.failing and not self.failures and self.is_idle():
+            self.failures.failing = False
         if job._order is not None:
             job._order.spawn(job)
         job._lane.waiting.append(job)
@@ -211,7 +213,8 @@ class Scheduler(Moment, Worker):
 
     def _cancel_unfinished(self) -> None:
         for job in self.unfinished():
-            if job._runner is None or not job._runner.cancelling():  # else it cleans up already
+            if not job._asked:  # else it cleans up already
+                job._asked = True
                 self.cancel(job)
 
     def stop(self) -> None:

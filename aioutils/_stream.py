@@ -185,4 +185,4 @@ class Stream(Closing, Waitable, Generic[T]):
     def blockers(self) -> Iterable[Waitable]:
         """Any job can give the next result; but not the one that waits for it itself."""
         me = current.get()
-        return [me] if me is not None and me._order is self._order else []
+        return [me] if me is not None and self._hand.needs(me) else []

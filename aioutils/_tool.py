@@ -205,6 +205,8 @@ class Tool:
     async def __aenter__(self) -> Self:
         """Binds the tool to the running loop; a failure that ends the rest ends the block too."""
         self._opened().bind_running(self)
+        if self._body is not None:
+            raise RuntimeError(f"{self!r} was entered already: make another one")
         self._body = Body(self._scheduler)
         return self
 
@@ -221,7 +223,7 @@ class Tool:
         if isinstance(error, asyncio.CancelledError):
             await body.clean_up(_ending.aleave(self._scheduler, "cancel", None))
             return by_us
-        await _ending.aleave(self._scheduler, self._on_exit, error)
+        await body.clean_up(_ending.aleave(self._scheduler, self._on_exit, error), error)
         return None
 
     def _opened(self) -> Scheduler:
