@@ -7,6 +7,7 @@ All else happens on the loop.
 import asyncio
 from collections import deque
 from contextvars import Context, copy_context
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from . import _work
@@ -46,10 +47,27 @@ class Each:
         return self.pulled - ended < self._size and ended - self.order.taken < self._buffer
 
     def start(self, item: Any) -> None:
-        job = Job(self._lane, self._prepare(item), copy_context(), self._name)
+        try:
+            work = self._prepare(item)
+        except Exception as error:  # it refuses its arguments; that has its place as well
+            self._refused(error)
+        else:
+            job = Job(self._lane, work, copy_context(), self._name)
+            job._order = self.order
+            self.pulled += 1
+            self._scheduler.submit(job)
+
+    def refill(self) -> None:
+        """Before the consumer waits."""
+
+    def _refused(self, error: Exception) -> None:
+        job = Job(self._lane, None, None, self._name)
         job._order = self.order
+        job.fail(error)
+        self._scheduler.failures.add(job)
+        self.order.spawn(job)
         self.pulled += 1
-        self._scheduler.submit(job)
+        self._scheduler.post(partial(self.order.end, job))
 
     def jobs(self) -> list[Job]:
         """What is unfinished."""
@@ -63,8 +81,9 @@ class Each:
 class Crew(Each):
     """Worker jobs run the items one after the other: the asyncio task is shared by many.
 
-    A worker ends when there is nothing to do, or when others wait for its slot (another one then
-    gets in line), when an item changed a context variable, or left the task cancelled.
+    A worker ends when there is nothing to do or no room for a result, when others wait for its
+    slot (another one then gets in line), and when an item changed a context variable or left the
+    task cancelled. After a pause it lets the loop look at its I/O first.
     """
 
     def __init__(
@@ -79,46 +98,69 @@ class Crew(Each):
         self._items: deque[Item] = deque()
         self._workers: set[Job] = set()
         self._hired = 0
+        self._fresh = 0  # of these have not started yet
+        self._halted = False  # by a failure
+        self._context = copy_context()
 
     def has_room(self) -> bool:
         """Some more than can run are pulled, so that a worker finds its next item at hand."""
-        if len(self._items) >= self._size:
+        if len(self._items) - self._fresh >= 2 * self._size:
             return False
-        ended, taken = self.order.ended, self.order.taken
-        return ended - taken < self._buffer and self.pulled - taken < self._size + self._buffer
+        taken = self.order.taken
+        return self._has_buffer() and self.pulled - taken < self._size + self._buffer
 
     def start(self, item: Any) -> None:
-        work = Item(item)
+        work = Item(self, item)
         self.order.spawn(work)
         self._items.append(work)
         self.pulled += 1
-        if self._hired < self._size:
+        self._refill()
+
+    def refill(self) -> None:
+        self._halted = False
+        self._refill()
+
+    def _refill(self) -> None:
+        if self._items and self._hired < self._size and self._has_buffer():
             self._hire()
 
     def jobs(self) -> list[Job]:
         self._items.clear()
         return list(self._workers)
 
+    def _has_buffer(self) -> bool:
+        return not self._halted and self.order.ended - self.order.taken < self._buffer
+
     def _hire(self) -> None:
         self._hired += 1
-        worker = Job(self._lane, self._work_off(), copy_context(), self._name)
-        self._workers.add(worker)
+        self._fresh += 1
+        worker = Job(self._lane, self._work_off(), self._context.copy(), self._name)
         worker._order = _nobody
-        worker.watch(lambda: self._leave(worker))
+        self._workers.add(worker)
+        worker.watch(partial(self._leave, worker))
         self._scheduler.submit(worker)
 
     def _leave(self, worker: Job) -> None:
         self._workers.discard(worker)
         self._hired -= 1
-        if self._items and self._hired < self._size:
-            self._hire()
+        self._fresh = min(self._fresh, self._hired)  # if it never started
+        if worker._state is CANCELLED:
+            self._cancel_items()  # the pool was cancelled, and they are what it has left
+        self._refill()
+
+    def _cancel_items(self) -> None:
+        while self._items:
+            item = self._items.popleft()
+            item._state = CANCELLED
+            self.order.end(item)
 
     async def _work_off(self) -> None:
+        self._fresh -= 1
         items, order, lane, function = self._items, self.order, self._lane, self._function
-        me = asyncio.current_task()
-        assert me is not None
+        me, loop = asyncio.current_task(), self._scheduler.loop
+        assert me is not None and loop is not None
         context = copy_context()
-        while items and order.ended - order.taken < self._buffer:
+        while items and self._has_buffer():
             item = items.popleft()
             try:
                 args = item.args
@@ -134,9 +176,15 @@ class Crew(Each):
             except BaseException as error:
                 item.fail(error)
                 self._scheduler.failures.add(item)
+                self._halted = True  # the consumer may want no more
             finally:
                 order.end(item)
-            if lane.waiting or lane.returning or me.cancelling() or _changed(context):
+                del item
+            while not loop.admits:
+                await asyncio.sleep(0)
+            if lane.waiting or lane.returning:
+                return
+            if me.cancelling() or _changed(context):
                 return
 
 
@@ -145,10 +193,11 @@ class Item(Job):
 
     __slots__ = ("args",)
 
-    def __init__(self, args: Any) -> None:
-        self.args = args
+    def __init__(self, crew: Crew, args: Any) -> None:
+        super().__init__(crew._lane, None, None, crew._name)
+        self._order = crew.order
         self._state = RUNNING
-        self._lease = self._watchers = None
+        self.args = args
 
 
 class _Nobody:

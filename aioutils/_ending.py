@@ -44,12 +44,14 @@ class Ended(Waitable):
         self._scheduler = scheduler
         self._notify: Callable[[], None] | None = None
         self.failures: list[BaseException] | None = None
+        self.ended = 0  # of how many tasks
 
     def __repr__(self) -> str:
         return f"the end of {self._scheduler!r}"
 
     def reached(self) -> bool:
         if self.failures is None and self._scheduler.is_idle():
+            self.ended = self._scheduler.failures.ended
             self.failures = self._scheduler.failures.errors()
         return self.failures is not None
 
@@ -68,8 +70,8 @@ class Ended(Waitable):
             self._notify()
 
 
-def join(scheduler: Scheduler, timeout: float | None) -> list[BaseException] | None:
-    """Waits for the end, and returns the failures; None if `timeout` seconds passed first."""
+def join(scheduler: Scheduler, timeout: float | None) -> Ended | None:
+    """Waits for the end, and returns it; None if `timeout` seconds passed first."""
     ended = Ended(scheduler)
     if not ended.reached():
         loop = scheduler.bound()
@@ -78,10 +80,10 @@ def join(scheduler: Scheduler, timeout: float | None) -> list[BaseException] | N
             loop.run_once()
         else:
             block(loop, ended, timeout, _FIX)
-    return ended.failures if ended.reached() else None
+    return ended if ended.reached() else None
 
 
-async def wait(scheduler: Scheduler, timeout: float | None) -> list[BaseException] | None:
+async def wait(scheduler: Scheduler, timeout: float | None) -> Ended | None:
     """`join` in async code."""
     scheduler.bind_running(scheduler)
     ended = Ended(scheduler)
@@ -91,7 +93,7 @@ async def wait(scheduler: Scheduler, timeout: float | None) -> list[BaseExceptio
                 await asyncio.sleep(0)
     else:
         await pause(ended, _FIX, timeout)
-    return ended.failures if ended.reached() else None
+    return ended if ended.reached() else None
 
 
 def close(scheduler: Scheduler) -> None:
@@ -168,7 +170,7 @@ def leaving(scheduler: Scheduler, on_exit: OnExit, error: BaseException | None) 
             scheduler.cancel_all()
         yield ended
         if ended.failures:
-            scheduler.failures.raise_all(ended.failures, scheduler)
+            scheduler.failures.raise_all(ended.failures, scheduler, ended.ended)
     finally:
         yield from closing(scheduler)
 
@@ -241,14 +243,11 @@ def drop_iteration(
         close()
         return
     jobs = unfinished()
-    if loop is not None and loop.runs_now():
-        for job in jobs:
-            scheduler.cancel(job)  # whoever drives lets it clean up
-    else:
-        started = any(job._state is RUNNING for job in jobs)
-        scheduler.give_up(jobs)
-        if started:
-            warn_dropped(f"an iteration of {scheduler!r}")
+    started = any(job._state is RUNNING for job in jobs)
+    for job in jobs:
+        scheduler.cancel(job)  # the next who drives lets it clean up
+    if started and (loop is None or not loop.runs_now()):
+        warn_dropped(f"an iteration of {scheduler!r}")
 
 
 @atexit.register

@@ -151,7 +151,10 @@ if sys.version_info >= (3, 12):
         """
         task = asyncio.Task(run, loop=loop, context=context, eager_start=True)
         task._log_destroy_pending = False  # type: ignore[attr-defined]
-        return task
+        try:
+            return task
+        finally:
+            del task, run, context  # the frames of a failure lead to this one
 
     async def started() -> None:
         """The first that `run` awaits."""
@@ -174,11 +177,13 @@ else:
 def forget(task: "asyncio.Task[Any]") -> None:
     """Ends a task that will never be run again, as far as that is possible without its loop."""
     coroutine = task.get_coro()
-    try:
-        if coroutine is not None:
-            coroutine.close()
-    except BaseException:
-        pass  # it would not be closed; whoever gives up on it has said so already
+    for _ in range(100):  # each `await` in a `finally` swallows one
+        try:
+            if coroutine is not None:
+                coroutine.close()
+            return
+        except BaseException:
+            pass  # it would not be closed; whoever gives up on it has said so already
 
 
 def _shut(loop: EventLoop) -> None:

@@ -65,7 +65,7 @@ class Failures:
         """Those of one call."""
         return self._see(job for job in self.jobs() if job._order is order)
 
-    def raise_all(self, errors: list[BaseException], who: object) -> NoReturn:
+    def raise_all(self, errors: list[BaseException], who: object, ended: int) -> NoReturn:
         """Raises the errors, which are seen by that: as one whose message says the most, or,
         where the first ended the rest, that one."""
         ids = set(map(id, errors))
@@ -75,7 +75,7 @@ class Failures:
         first, self.failing = self.failing, False
         if first:
             raise_first(errors, who)
-        ended, self.ended = self.ended, 0
+        self.ended = 0
         message = f"{who!r}: {len(errors)} of {ended} tasks failed, first {errors[0]!r}"
         raise BaseExceptionGroup(message, errors)
 
@@ -83,8 +83,11 @@ class Failures:
         """Raises the first of those that nobody has seen as itself, the others as its notes."""
         self.failing = False
         errors = self._see(jobs)
-        if errors:
-            raise_first(errors, who)
+        try:
+            if errors:
+                raise_first(errors, who)
+        finally:
+            del errors, jobs  # else the traceback and they are a cycle
 
     def log(self, who: object) -> None:
         """The last chance to be seen, as the tool goes."""

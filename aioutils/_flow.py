@@ -40,7 +40,7 @@ class Flow(Task[None]):
         enough = _Room(self, room, buffer)
         try:
             async for item in iterator:
-                order.give(self, finished(self._lane, item, "item"))
+                order.give(self, Given(self._lane, item))
                 order.tell()
                 if not enough.reached():
                     await pause(enough, _FIX)
@@ -66,8 +66,17 @@ class _Room(Waitable):
         return order is None or order.backlog(self._flow) < self._buffer
 
 
-def finished(lane: Lane, item: Any, name: str) -> Job:
-    """A job that has been done from the beginning: an item to hand out."""
-    job = Job(lane, None, None, name)
-    job._outcome, job._state = item, DONE
-    return job
+class Given(Job):
+    """An item to hand out: a job that has been done from the beginning."""
+
+    __slots__ = ()
+
+    def __init__(self, lane: Lane, item: Any) -> None:
+        super().__init__(lane, None, None, "item")
+        self._outcome, self._state = item, DONE
+
+
+class Put(Given):
+    """One that the user put there, so that it is handed out even if it is None."""
+
+    __slots__ = ()

@@ -4,7 +4,7 @@ from concurrent.futures import CancelledError
 from typing import TYPE_CHECKING, Any
 
 from ._failures import note
-from ._flow import Flow
+from ._flow import Flow, Put
 from ._job import CANCELLED, DONE, FAILED, Job
 from ._order import Order
 from ._waiting import Moment
@@ -35,8 +35,11 @@ class Hand:
 
     def end(self, error: BaseException | None) -> None:
         """After the last; `error` is what the source raised."""
-        if error is not None:
-            raise error
+        try:
+            if error is not None:
+                raise error
+        finally:
+            del error  # else the traceback, this frame and the exception are a cycle
 
     def end_early(self) -> None:
         """Before its end; failures that were not handed out stay among the tool's errors."""
@@ -81,7 +84,8 @@ class Tasks(Hand):
         return job._lane.scheduler is self._scheduler
 
     def end_early(self) -> None:
-        self._scheduler.listeners.remove(self._order)
+        if self._order in self._scheduler.listeners:
+            self._scheduler.listeners.remove(self._order)
 
     def ride(self, error: BaseException) -> None:
         """Failures stay with their tasks."""
@@ -112,13 +116,16 @@ class Results(Hand):
             self._failed.append(job)
         elif job._state is DONE and not isinstance(job, Flow):
             result = job._outcome
-            if result is not None or self._keep_none or job._name == "put":
+            if result is not None or self._keep_none or isinstance(job, Put):
                 return result
         return SKIP
 
     def end(self, error: BaseException | None) -> None:
         failed, self._failed = self._failed, []
-        self._scheduler.failures.raise_of(failed, self._scheduler)
+        try:
+            self._scheduler.failures.raise_of(failed, self._scheduler)
+        finally:
+            del failed
 
     def restore(self) -> None:
         self._order.restore(self._failed)

@@ -26,12 +26,12 @@ class Lane:
         self.waiting: deque[Job] = deque()
         self.dead: int = 0  # jobs in `waiting` that were cancelled
         self.returning: deque[Turn] = deque()  # who lent a slot and wants it back
-        self.gate: Callable[[], bool] | None = None  # True: nobody new while somebody runs
+        self.gate: Callable[[], bool] | None = None  # True: nobody new
 
     def free(self, most: int) -> int:
         """How many could start now, `most` at most."""
-        if self.gate is not None and self.held and self.gate():
-            return 0
+        if self.gate is not None:
+            most = 0 if self.gate() else min(most, 1)  # each may end at once, and be one more
         return most if self.size is None else min(most, self.size - self.held)
 
     def release(self) -> None:
@@ -45,6 +45,8 @@ class Lane:
 
     def lend(self, job: Job) -> None:
         lease = job._lease
+        if self.gate is not None:
+            self.scheduler.wake()  # who waits may wait for one that the gate keeps out
         if self.size is None or lease is None:
             return
         lease.waits += 1

@@ -12,6 +12,7 @@ Edges of the graph change under `_graph`; leases change on the loop of their tas
 import asyncio
 import os
 import threading
+from collections import Counter
 from contextvars import ContextVar
 from functools import partial
 
@@ -23,6 +24,8 @@ from .errors import DeadlockError
 current: ContextVar[Job | None] = ContextVar("aioutils.current", default=None)
 
 _graph = threading.RLock()
+_waited_for: Counter[int] = Counter()  # jobs, by id, that other jobs wait for
+_collective = 0  # waits of jobs for more than one job
 
 
 class Lease:
@@ -68,7 +71,10 @@ def block(loop: Loop, target: Waitable, timeout: float | None, fix: str) -> bool
     me = _running_job()
     refuse(loop, target, fix)
     if me is None:
-        return loop.wait(target, timeout)
+        try:
+            return loop.wait(target, timeout)
+        finally:
+            del target  # the frames of a failure lead to this one
     lane, own = me._lane, me._lane.scheduler.loop
     assert own is not None
     _enter(me, target, fix)
@@ -188,9 +194,13 @@ def _enter(me: Job, target: Waitable, fix: str) -> None:
         if me._lease is None:
             me._lease = Lease()
         me._lease.targets.append(target)
+        _count(target, 1)
 
 
 def _check(me: Job, target: Waitable, fix: str) -> None:
+    if isinstance(target, Job) and target is not me:
+        if not _collective and id(me) not in _waited_for:
+            return  # nobody waits for me, so there is no way to me
     path = _path(target, me)
     if path is not None:
         circle = " -> ".join(map(repr, [me, *path]))
@@ -201,6 +211,17 @@ def _leave(me: Job, target: Waitable) -> None:
     with _graph:
         assert me._lease is not None
         me._lease.targets.remove(target)
+        _count(target, -1)
+
+
+def _count(target: Waitable, more: int) -> None:
+    global _collective
+    if not isinstance(target, Job):
+        _collective += more
+        return
+    _waited_for[id(target)] += more
+    if not _waited_for[id(target)]:
+        del _waited_for[id(target)]
 
 
 def _path(start: Waitable, goal: Waitable) -> list[Waitable] | None:
@@ -225,8 +246,10 @@ def _path(start: Waitable, goal: Waitable) -> list[Waitable] | None:
 
 
 def _after_fork() -> None:
-    global _graph
+    global _graph, _collective
     _graph = threading.RLock()
+    _waited_for.clear()
+    _collective = 0
 
 
 if hasattr(os, "register_at_fork"):

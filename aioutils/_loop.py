@@ -14,6 +14,7 @@ A loop that is run by others (`Loop(running)`) has no driver of ours: all sleep.
 """
 
 import asyncio
+import contextvars
 import os
 import threading
 import weakref
@@ -71,10 +72,12 @@ class Loop:
         self.thread: int | None = None if self.private else threading.get_ident()
         self._lock = threading.RLock()
         self._driver: Wait | None = None
-        self._holder = Wait(self)  # drives in name only, see hold()
+        self._holder = Wait(self, None)  # drives in name only, see hold()
         self._holding_thread = self._holds = 0
         self._waiting: list[Wait] = []
         self._running = not self.private
+        # Of our own callbacks: that of a task would keep the task alive until they ran.
+        self._context = contextvars.Context()
         self.keep: bool = True  # the event loop, for the thread's next tool
         self._raised: BaseException | None = None
         self.blocked_on: Waitable | None = None  # what its thread waits for, on another loop
@@ -131,12 +134,12 @@ class Loop:
         if not self._running:
             return
         if self.is_here():
-            self._event_loop.call_soon(pump)  # type: ignore[union-attr]
+            self._event_loop.call_soon(pump, context=self._context)  # type: ignore[union-attr]
             return
         with self._lock:
             if self._running and self._event_loop is not None:
                 try:
-                    self._event_loop.call_soon_threadsafe(pump)
+                    self._event_loop.call_soon_threadsafe(pump, context=self._context)
                 except RuntimeError:
                     pass  # a host's loop that was closed: nothing runs there any more
 
@@ -178,31 +181,38 @@ class Loop:
         if self.is_here() or self._is_held_here():
             raise DeadlockError("a blocking call on the loop that is to do the work")
         deadline = None if timeout is None else monotonic() + max(0.0, timeout)
-        wait = Wait(self)
+        wait = Wait(self, target)
+        del target  # the frames of a failure lead to this one
         signals = Signals(wait.wake)
-        cleaned = True
-        target.watch(wait.notify)
+        interrupt: BaseException | None = None
+        wait.begin()
         try:
             with signals:
-                return self._wait(wait, target, deadline, signals)
-        except BaseException:
-            cleaned = self._clean_up()
-            raise
+                return self._wait(wait, deadline, signals)
+        except BaseException as error:
+            interrupt = error
         finally:
-            target.unwatch(wait.notify)
-            if wait.helper is not None and cleaned:
+            wait.end()
+            if wait.helper is not None and interrupt is None:
                 wait.helper.join()
             if not self.schedulers:
                 self.release()  # the last one left while we drove
+        # Not while the interrupt is handled, or failures in cleaning up would have it as context.
+        if self._clean_up() and wait.helper is not None:
+            wait.helper.join()
+        try:
+            raise interrupt
+        finally:
+            del interrupt
 
     def run_once(self) -> None:
         """Does what can be done without waiting for anything; nothing if another one drives."""
-        wait = Wait(self)
+        wait = Wait(self, Passes(self.event_loop))
         signals = Signals(wait.wake)
         try:
             if self.private and asyncio._get_running_loop() is None and self._elect(wait):
                 with signals:
-                    self._drive(wait, Passes(self.event_loop), None, signals)
+                    self._drive(wait, None, signals)
         except BaseException:
             self._resign(wait)
             self._clean_up()
@@ -210,28 +220,28 @@ class Loop:
         finally:
             self._resign(wait)
 
-    def _wait(self, wait: Wait, target: Waitable, deadline: float | None, signals: Signals) -> bool:
+    def _wait(self, wait: Wait, deadline: float | None, signals: Signals) -> bool:
         may_drive = self.private and asyncio._get_running_loop() is None
         try:
             while True:
                 signals.deliver()
-                if target.reached():
+                if wait.is_over():
                     return True
                 left = None if deadline is None else deadline - monotonic()
                 if left is not None and left <= 0:
                     return False
                 if may_drive and self._elect(wait):
-                    self._drive(wait, target, deadline, signals)
+                    self._drive(wait, deadline, signals)
                     self._resign(wait)
                     continue
                 if not may_drive:
                     wait.open_mailbox()
                     if self.private and wait.helper is None:
                         warn_blocked()
-                        wait.helper = Helper(self, target, wait)
+                        wait.helper = Helper(self, wait)
                     if wait.helper is not None and wait.helper.error is not None:
                         raise wait.helper.error
-                if not target.reached():
+                if not (wait.is_over() or signals.noted):
                     wait.sleep(left, signals.active)
         finally:
             self._resign(wait)
@@ -257,22 +267,22 @@ class Loop:
             if self._driver is None and self._waiting:
                 self._waiting[0].notify()
 
-    def _drive(
-        self, wait: Wait, target: Waitable, deadline: float | None, signals: Signals
-    ) -> None:
+    def _drive(self, wait: Wait, deadline: float | None, signals: Signals) -> None:
         loop = self.event_loop
         assert isinstance(loop, _eventloop.EventLoop)
-        timer = None
-        if deadline is not None:
-            timer = loop.call_later(max(0.0, deadline - monotonic()), loop.stop)
+        timer: asyncio.TimerHandle | None = None
         first = self.thread is None
         self.thread = threading.get_ident()
         self.admits = False
         self._running = True
-        loop.call_soon(self._admit if first else self._look)
+        begin = loop.call_soon(self._admit if first else self._look, context=self._context)
         wakes = signals.wakes_through(loop.wakeup_fd())
         try:
-            while not (target.reached() or signals.noted):
+            while not (wait.is_over() or signals.noted):
+                if deadline is not None:
+                    if timer is not None:
+                        timer.cancel()  # it may have been a little early
+                    timer = loop.call_later(max(0.0, deadline - monotonic()), loop.stop)
                 loop.run_forever()
                 if self._raised is not None:
                     error, self._raised = self._raised, None
@@ -283,13 +293,15 @@ class Loop:
             self._running = False
             if wakes:
                 signals.wakes_through(-1)
+            begin.cancel()
             if timer is not None:
                 timer.cancel()
 
     def _look(self) -> None:
         """A loop that stood still reads what came meanwhile before it begins anything new: a
         connection that the peer closed must not be used again."""
-        self.event_loop.call_soon(self._admit)
+        assert self._event_loop is not None
+        self._event_loop.call_soon(self._admit, context=self._context)
 
     def _admit(self) -> None:
         self.admits = True
@@ -304,13 +316,13 @@ class Loop:
         schedulers = tuple(self.schedulers)
         try:
             for ended in winding_down(schedulers):
-                wait = Wait(self)
-                ended.watch(wait.notify)
+                wait = Wait(self, ended)
+                wait.begin()
                 try:
                     with Signals(wait.wake, patient=False) as signals:
-                        self._wait(wait, ended, None, signals)
+                        self._wait(wait, None, signals)
                 finally:
-                    ended.unwatch(wait.notify)
+                    wait.end()
                 if wait.helper is not None:
                     wait.helper.join()
             return True

@@ -4,6 +4,7 @@ import sys
 from collections.abc import AsyncIterable, Awaitable, Callable, Iterable, Mapping
 from typing import Any, TypeVar, overload
 
+from . import _work
 from ._crew import Crew, Each
 from ._hand import Hand, Outcomes, Tasks
 from ._order import CompletionOrder, Order, SpawnOrder
@@ -269,6 +270,7 @@ class Mapper(Tool):
         if not iterables:
             raise TypeError(f"{self!r}: map needs items to map")
         star = star or len(iterables) > 1
-        crew = (Each if isolate else Crew)(scheduler, order, function, star, buffer)
+        reused = not isolate and _work.is_async(function)
+        crew = (Crew if reused else Each)(scheduler, order, function, star, buffer)
         hand = (Outcomes if return_exceptions else Hand)(scheduler, order)
         return Stream(self, order, hand, source_of(scheduler, crew, iterables))

@@ -7,7 +7,7 @@ counts have one writer each, so that what is on its way can be told without a lo
 import threading
 from collections import deque
 
-from ._job import Job
+from ._job import RUNNING, Job
 from ._waiting import Moment
 
 
@@ -36,6 +36,10 @@ class CompletionOrder(Moment):
     def backlog(self, flow: Job | None = None) -> int:
         """How many wait to be handed out; of `flow`, if that matters here."""
         return len(self._ready)
+
+    def is_full(self, most: int) -> bool:
+        """True if nothing new is to start, and something will be handed out without it."""
+        return len(self._ready) >= most
 
     def end(self, job: Job) -> None:
         self.ended += 1
@@ -80,7 +84,16 @@ class SpawnOrder(Moment):
     def spawn(self, job: Job) -> None:
         self._line.append(job)
 
-    put = spawn
+    def put(self, job: Job) -> None:
+        self.ended += 1
+        self._line.append(job)
+
+    def is_full(self, most: int) -> bool:
+        if self.backlog() < most or not self._line:
+            return False
+        first = self._line[0]
+        waits = first._lease is not None and bool(first._lease.targets)
+        return self.ready() or (first._state is RUNNING and not waits)
 
     def give(self, flow: Job, job: Job) -> None:
         assert flow.items is not None

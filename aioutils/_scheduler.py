@@ -265,16 +265,17 @@ class Scheduler(Moment, Worker):
         self._due = False
         if self.loop is None or not (self.loop.admits and self.loop.is_here()):
             return  # it will be called again when the loop is ready for it
-        while self._inbox:
+        for _ in range(len(self._inbox)):  # some post themselves again
             self._inbox.popleft()()
+        if self._inbox:
+            self.wake()
         for lane in self.lanes:
             most = SLICE
             while lane.waiting and most > 0:
                 claimed = self._claim(lane, most)
                 most -= len(claimed) or SLICE
-                for job in claimed:
-                    if job._state is RUNNING:  # else another one of them cancelled it
-                        self._start(job)
+                while claimed:
+                    self._start(claimed.pop())
             if lane.waiting and lane.free(1) > 0:
                 self.wake()
         self._tell()
@@ -292,6 +293,7 @@ class Scheduler(Moment, Worker):
                     lane.dead -= 1
             lane.held += len(claimed)
             self.running.update(claimed)
+        claimed.reverse()
         return claimed
 
     def _start_parked(self, job: Job) -> None:
@@ -301,15 +303,24 @@ class Scheduler(Moment, Worker):
             self._start(job)
 
     def _start(self, job: Job) -> None:
+        if job._state is not RUNNING:
+            return  # cancelled by one that started just before
         if type(job._work) is _work.Call:
             if self._threads is None:
                 self._threads = Threads()
             job._work = call(self._threads, job._work)
         context, job._context = job._context, None
         assert self.loop is not None and context is not None
-        runner = _eventloop.start(self._run(job), self.loop.event_loop, context)
+        try:
+            runner = _eventloop.start(self._run(job), self.loop.event_loop, context)
+        except BaseException:  # a second Ctrl-C, just now
+            if job._state is RUNNING:
+                job._state = CANCELLED
+                self._ended(job)
+            raise
         if job._state is RUNNING:
             job._runner = runner
+        del job, runner, context  # the frames of a failure lead to this one
 
     async def _run(self, job: Job) -> None:
         """All bookkeeping of a job is here: what asyncio runs is this."""
@@ -338,6 +349,7 @@ class Scheduler(Moment, Worker):
         self._ended(job)
         if interrupt is not None and self.loop is not None:
             self.loop.interrupt(interrupt)
+        del self, job, work, interrupt  # the frames of a failure lead here: a cycle
 
     def _lost(self, job: Job) -> None:
         """Ended from outside of the loop; nothing can be run any more."""

@@ -28,13 +28,14 @@ class Signals:
     `patient=False` the first one does.
     """
 
-    __slots__ = ("_noted", "_outer", "_patient", "_users", "_wake", "active")
+    __slots__ = ("_noted", "_outer", "_patient", "_replaced", "_users", "_wake", "active")
 
     def __init__(self, wake: Callable[[], None], patient: bool = True) -> None:
         self._wake = wake
         self._patient = patient
         self._noted: list[tuple[int, FrameType | None]] = []
         self._users: dict[int, _Handler] = {}
+        self._replaced: dict[int, Any] = {}
         self._outer: Signals | None = None
         self.active: bool = False  # in the main thread
 
@@ -42,27 +43,36 @@ class Signals:
         global _innermost
         if threading.current_thread() is not threading.main_thread():
             return self
+        outer = _innermost
         self.active = True
-        self._outer, _innermost = _innermost, self
         for number in (signal.SIGINT, signal.SIGTERM):
             handler = signal.getsignal(number)
             if callable(handler):
-                outer = self._outer
+                self._replaced[number] = handler
                 self._users[number] = outer._users.get(number, handler) if outer else handler
                 signal.signal(number, self._note)
+        self._outer, _innermost = outer, self
         return self
 
     def __exit__(self, *_: object) -> None:
         global _innermost
-        if _innermost is not self:
+        if not self.active:
             return
-        for number, handler in self._users.items():
-            if signal.getsignal(number) == self._note:  # else a task installed its own
-                outer = self._outer
-                back = outer._note if outer is not None and number in outer._users else handler
-                signal.signal(number, back)
-        _innermost = self._outer
+        if _innermost is self:
+            _innermost = self._outer
+        try:
+            self._restore()
+        except BaseException:  # by the one handler that was back already
+            self._restore()
+            raise
+        finally:
+            self.active = False
         self.deliver()
+
+    def _restore(self) -> None:
+        for number, handler in reversed(self._replaced.items()):  # SIGINT last
+            if signal.getsignal(number) == self._note:  # else a task installed its own
+                signal.signal(number, handler)
 
     def deliver(self) -> None:
         """Calls the user's handlers for what was noted; whatever they raise goes through."""

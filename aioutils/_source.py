@@ -6,6 +6,7 @@ that holds no slot.
 """
 
 import asyncio
+import threading
 from collections.abc import AsyncIterable, AsyncIterator, Generator, Iterable, Iterator
 from contextvars import copy_context
 from functools import partial
@@ -27,6 +28,7 @@ class Source:
         self.over: bool = False
         self.error: BaseException | None = None
         self._iterators: list[Iterator[Any]] = [iter(items) for items in iterables]
+        self._lock = threading.RLock()
         several = len(iterables) > 1
         self._items = zip(*self._iterators, strict=False) if several else self._iterators[0]
 
@@ -34,22 +36,29 @@ class Source:
         return not self.over and self.crew.has_room()
 
     def pull(self) -> None:
-        try:
-            item = next(self._items)
-        except StopIteration:
-            self.over = True
-        except Exception as error:  # surfaces after the results before it
-            self.over, self.error = True, error
-        else:
-            self.crew.start(item)
+        with self._lock:  # several threads may consume one stream
+            try:
+                if self.may_pull():
+                    self.crew.start(next(self._items))
+            except StopIteration:
+                self.over = True
+            except Exception as error:  # surfaces after the results before it
+                self.over, self.error = True, error
+                del self  # else the error, its traceback and this are a cycle
 
     def stop(self) -> list[Job]:
-        """Closes the source, and returns the jobs that must end as well."""
+        """Pulls no more; returns the jobs that must end as well."""
         self.over = True
+        return self.crew.jobs()
+
+    def take_error(self) -> BaseException | None:
+        error, self.error = self.error, None
+        return error
+
+    def close(self) -> None:
         for iterator in self._iterators:
             if isinstance(iterator, (Generator, Closing)):
                 iterator.close()
-        return self.crew.jobs()
 
 
 class Closing:
@@ -92,23 +101,35 @@ class AsyncSource(Moment):
         jobs = self.crew.jobs()
         return jobs if self._job is None else [*jobs, self._job]
 
+    def take_error(self) -> BaseException | None:
+        error, self.error = self.error, None
+        return error
+
+    def close(self) -> None:
+        """The puller has closed it."""
+
     async def _pull_all(self, iterator: AsyncIterator[Any]) -> None:
         try:
-            while True:
-                await self._room()
-                try:
-                    item = await anext(iterator)
-                except StopAsyncIteration:
-                    break
-                self.crew.start(item)
+            try:
+                while True:
+                    await self._room()
+                    try:
+                        item = await anext(iterator)
+                    except StopAsyncIteration:
+                        break
+                    self.crew.start(item)
+            finally:
+                await aclose(iterator)
         except Exception as error:
+            if self.over:  # nobody iterates any more: a failure of the tool
+                raise
             self.error = error
         finally:
-            await aclose(iterator)
             self.over = True
             if self._job in self._scheduler.parked:
                 self._scheduler.parked.remove(self._job)
             self.crew.order.tell()
+            del self
 
     async def _room(self) -> None:
         while not self.crew.has_room():

@@ -66,7 +66,10 @@ class Stream(Closing, Waitable, Generic[T]):
             raise
         if item is END:
             raise StopIteration
-        return item  # type: ignore[no-any-return]
+        try:
+            return item  # type: ignore[no-any-return]
+        finally:
+            del item  # if it is an exception, it knows this frame
 
     def close(self) -> None:
         """Ends the iteration: what is unfinished in it is cancelled, and its clean-up runs."""
@@ -88,7 +91,10 @@ class Stream(Closing, Waitable, Generic[T]):
             raise
         if item is END:
             raise StopAsyncIteration
-        return item  # type: ignore[no-any-return]
+        try:
+            return item  # type: ignore[no-any-return]
+        finally:
+            del item
 
     async def aclose(self) -> None:
         """`close` in async code."""
@@ -98,23 +104,27 @@ class Stream(Closing, Waitable, Generic[T]):
     def _step(self) -> Any:
         """The next item, or WAIT, or END."""
         if not self._begun:
-            self._tool._opened()
             self._begun = True
             self._deadline = None if self._timeout is None else monotonic() + self._timeout
         while not self._over:
+            self._tool._opened()
             self._hand.check()
             job = self._order.take()
             if job is not None:
-                item = self._hand.give(job)
+                try:
+                    item = self._hand.give(job)
+                finally:
+                    del job  # else it, its failure and the traceback are a cycle
                 if item is not SKIP:
                     return item
             elif self._source is not None and self._source.may_pull():
                 self._pull(self._source)
             elif self._at_end():
                 self._over = True
-                self._hand.end(self._source.error if self._source is not None else None)
+                self._hand.end(None if self._source is None else self._source.take_error())
             else:
-                self._tool._opened()
+                if self._source is not None:
+                    self._source.crew.refill()
                 return WAIT
         return END
 
@@ -141,20 +151,23 @@ class Stream(Closing, Waitable, Generic[T]):
     def _stopping(self) -> Steps[None]:
         """Cancels what is unfinished, and waits for its end."""
         self._over = True
-        if not self._begun:
-            if self._source is not None:
-                self._source.stop()
-            return
+        self._order.tell()  # another thread may wait for the next result
         try:
-            while jobs := self._jobs():  # the second time, what the clean-up spawned
+            while (
+                jobs := self._jobs() if self._begun else []
+            ):  # the second time, what the clean-up spawned
                 for job in jobs:
                     self._scheduler.cancel(job)
                 yield AllOf(jobs)
         finally:
             self._hand.end_early()
             self._order.clear()
+            if self._source is not None:
+                self._source.close()
 
     def _jobs(self) -> list[Job]:
+        if not self._begun:
+            return []
         if self._source is not None:
             return [job for job in self._source.stop() if not job.reached()]
         return [job for job in self._scheduler.unfinished() if job._order is self._order]
@@ -163,6 +176,9 @@ class Stream(Closing, Waitable, Generic[T]):
         if self._begun and not self._over:
             drop_iteration(self._scheduler, self._jobs, self.close)
             self._over = True
+        elif not self._over:
+            self._over = True
+            self._hand.end_early()
 
     # As something to be waited for: there is something to hand out or to pull, or it is the end.
 
@@ -170,7 +186,7 @@ class Stream(Closing, Waitable, Generic[T]):
         return f"the next result of {self._scheduler!r}"
 
     def reached(self) -> bool:
-        if self._order.ready() or self._at_end():
+        if self._over or self._order.ready() or self._at_end():
             return True
         return self._source is not None and self._source.may_pull()
 

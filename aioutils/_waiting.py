@@ -101,12 +101,25 @@ class AllOf(Waitable):
 class Wait:
     """One thread's wait: told by stopping the loop if it drives, else through its mailbox."""
 
-    __slots__ = ("_loop", "_mailbox", "helper")
+    __slots__ = ("_loop", "_mailbox", "helper", "target")
 
-    def __init__(self, loop: "Loop") -> None:
+    def __init__(self, loop: "Loop", target: Waitable | None) -> None:
         self._loop = loop
+        self.target = target
         self._mailbox: SimpleQueue[None] | None = None
         self.helper: Helper | None = None
+
+    def begin(self) -> None:
+        if self.target is not None:
+            self.target.watch(self.notify)
+
+    def is_over(self) -> bool:
+        return self.target is None or self.target.reached()
+
+    def end(self) -> None:
+        if self.target is not None:
+            self.target.unwatch(self.notify)
+            self.target = None
 
     def notify(self) -> None:
         loop = self._loop
@@ -147,10 +160,10 @@ class Wait:
 class Helper(Waitable):
     """A thread that drives for one whose own thread runs another loop, in its context."""
 
-    def __init__(self, loop: "Loop", target: Waitable, caller: Wait) -> None:
+    def __init__(self, loop: "Loop", caller: Wait) -> None:
         self.error: BaseException | None = None
-        self._loop, self._target, self._caller = loop, target, caller
-        self._wait = Wait(loop)
+        self._loop, self._target, self._caller = loop, caller.target, caller
+        self._wait = Wait(loop, self)
         self._over = False
         caller.open_mailbox()
         context = contextvars.copy_context()
@@ -159,14 +172,17 @@ class Helper(Waitable):
         self._thread.start()
 
     def _run(self) -> None:
-        self._target.watch(self._wait.notify)
+        target = self._target
+        assert target is not None
+        target.watch(self._wait.notify)
         try:
             with Signals(self._wait.wake) as nothing:  # not the main thread: no signals here
-                self._loop._wait(self._wait, self, None, nothing)
+                self._loop._wait(self._wait, None, nothing)
         except BaseException as error:
             self.error = error
         finally:
-            self._target.unwatch(self._wait.notify)
+            target.unwatch(self._wait.notify)
+            self._target = None
             self._caller.wake()
 
     def end(self) -> None:
@@ -177,7 +193,8 @@ class Helper(Waitable):
         self._thread.join()
 
     def reached(self) -> bool:
-        return self._over or self._target.reached()
+        target = self._target
+        return self._over or target is None or target.reached()
 
 
 class Passes(Waitable):

@@ -33,7 +33,10 @@ class Call:
             return None, error
 
     def within(self, context: Context) -> tuple[Any, BaseException | None]:
-        return context.run(self)
+        try:
+            return context.run(self)
+        finally:
+            del context, self  # a failure's frames lead here: a cycle
 
 
 def prepare(work: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Awaitable[Any] | Call:
@@ -51,6 +54,7 @@ def prepare(work: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Awaitab
         raise TypeError(f"{work!r} belongs to a running loop already: await it inside a coroutine")
     if hasattr(type(work), "__await__") or inspect.isawaitable(work):
         if args or kwargs:
+            close(work)
             raise TypeError(f"{work!r} takes no arguments: give the function, or call it yourself")
         return work  # type: ignore[no-any-return]
     if not callable(work):

@@ -65,10 +65,10 @@ class Group(Mapper):
         """
         scheduler = self._opened()
         check_timeout(self, timeout)
-        failures = _ending.join(scheduler, timeout)
-        if failures and raise_error:
-            scheduler.failures.raise_all(failures, self)
-        return failures is not None
+        ended = _ending.join(scheduler, timeout)
+        if ended is not None and ended.failures and raise_error:
+            scheduler.failures.raise_all(ended.failures, self, ended.ended)
+        return ended is not None
 
     async def wait(self, timeout: float | None = None, *, raise_error: bool = True) -> bool:
         """`join` in async code, on the loop that runs there.
@@ -77,10 +77,10 @@ class Group(Mapper):
         """
         scheduler = self._opened()
         check_timeout(self, timeout)
-        failures = await _ending.wait(scheduler, timeout)
-        if failures and raise_error:
-            scheduler.failures.raise_all(failures, self)
-        return failures is not None
+        ended = await _ending.wait(scheduler, timeout)
+        if ended is not None and ended.failures and raise_error:
+            scheduler.failures.raise_all(ended.failures, self, ended.ended)
+        return ended is not None
 
     def __iter__(self) -> Iterator[Task[Any]]:
         """The unfinished tasks, as they are now."""

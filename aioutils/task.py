@@ -4,7 +4,7 @@ import asyncio
 import logging
 from collections.abc import Callable, Generator
 from concurrent.futures import CancelledError
-from typing import Any, Generic, NoReturn, TypeVar
+from typing import Any, Generic, TypeVar
 
 from ._job import CANCELLED, FAILED, Job
 from ._lease import block, pause
@@ -64,7 +64,10 @@ class Task(Job, Generic[T]):
         leaves as `KeyboardInterrupt`.
         """
         self._wait(timeout)
-        return self._get(CancelledError)
+        try:
+            return self._get(CancelledError)
+        finally:
+            del self  # else the traceback, this frame and the exception are a cycle
 
     def exception(self, timeout: float | None = None) -> BaseException | None:
         """Returns what the task raised, or None, having driven the tool until it ended.
@@ -106,7 +109,10 @@ class Task(Job, Generic[T]):
         if not self.reached():
             self._lane.scheduler.bind_running(self)
             yield from pause(self, _FIX).__await__()
-        return self._get(asyncio.CancelledError)
+        try:
+            return self._get(asyncio.CancelledError)
+        finally:
+            del self
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self._name} {self._state.value}>"
@@ -115,22 +121,22 @@ class Task(Job, Generic[T]):
         if self.reached():
             return
         check_timeout(self, timeout)
-        if timeout == 0 or not block(self._lane.scheduler.bound(), self, timeout, _FIX):
-            raise TimeoutError(f"{self!r} has no result yet, after {timeout} s")
+        try:
+            if timeout == 0 or not block(self._lane.scheduler.bound(), self, timeout, _FIX):
+                raise TimeoutError(f"{self!r} has no result yet, after {timeout} s")
+        finally:
+            del self
 
     def _get(self, cancelled: type[BaseException]) -> T:
         if self._state is CANCELLED:
             raise cancelled(f"{self!r}")
-        if self._state is FAILED:
-            self._fail()
-        return self._outcome  # type: ignore[no-any-return]
-
-    def _fail(self) -> NoReturn:
+        if self._state is not FAILED:
+            return self._outcome  # type: ignore[no-any-return]
         self._lane.scheduler.failures.see(self)
         try:
             raise self.error()
         finally:
-            del self  # else the traceback, the frame and the exception are a cycle
+            del self
 
 
 class _Callback:

@@ -5,7 +5,7 @@ from typing import Any, ParamSpec, TypeVar, overload
 
 from ._ending import OnExit
 from ._failures import OnError
-from ._flow import Flow, finished
+from ._flow import Flow, Put
 from ._hand import Results
 from ._order import CompletionOrder, Order, SpawnOrder
 from ._stream import Stream
@@ -67,7 +67,7 @@ class Yielder(Tool):
         if buffer is not None:
             most = self._buffer = check_positive(type(self).__name__, "buffer", buffer)
             for lane in self._scheduler.lanes:
-                lane.gate = lambda: order.backlog() >= most
+                lane.gate = lambda: order.is_full(most)
 
     @overload
     def spawn(self, work: AsyncIterable[Any], /) -> Task[None]: ...
@@ -110,7 +110,7 @@ class Yielder(Tool):
         scheduler = self._opened()
         order = scheduler.order
         assert order is not None
-        order.put(finished(scheduler.main, item, "put"))
+        order.put(Put(scheduler.main, item))
         scheduler.post(order.tell)
 
     def yielding(self, timeout: float | None = None) -> Stream[Any]:
