@@ -39,13 +39,10 @@ class Crawl:
     If `run()` is interrupted, what was found until then is there.
     """
 
-    def __init__(
-        self, start: str, *, size: int = 100, max_pages: int = sys.maxsize, under: str = "/"
-    ) -> None:
+    def __init__(self, start: str, *, size: int = 100, max_pages: int = sys.maxsize) -> None:
         self.start = full(start)
         self.size = size  # visits at once
         self.max_pages = max_pages  # visits in all
-        self.under = under  # what the path of an address must begin with
         self.linked_from: dict[URL, set[URL]] = {}  # every visit: the pages with a link to it
         self.pages: dict[URL, int] = {}  # bytes of HTML
         self.moved: dict[URL, URL] = {}  # redirects
@@ -73,8 +70,9 @@ class Crawl:
             self.linked_from[url].add(source)
 
     def belongs(self, url: URL) -> bool:
+        """True for an address on the host of the start; a subclass may want less than that."""
         same_host = url.host_port_subcomponent == self.start.host_port_subcomponent
-        return same_host and url.scheme in ("http", "https") and url.path.startswith(self.under)
+        return same_host and url.scheme in ("http", "https")
 
     async def visit(self, url: URL) -> None:
         """Read one page and follow its links: each becomes a task of its own in the same pool."""
@@ -104,7 +102,7 @@ class Crawl:
             return Links(url, text(body, response.charset)).found
 
     def redirected(self, url: URL, target: URL) -> list[URL]:
-        """A redirect is a page with one link. That of the start may lead to another host."""
+        """A redirect is a page with one link. The start may so move to another host."""
         end = target
         while end in self.moved:  # ends, because what would close a circle does not get in
             end = self.moved[end]
@@ -170,7 +168,7 @@ def text(body: bytes, charset: str | None) -> str:
 
 
 def address(argument: str) -> str:
-    if not re.match("https?://[^/]", argument):
+    if not re.match("(?i)https?://[^/]", argument):
         raise argparse.ArgumentTypeError(f"{argument!r} is no http:// or https:// address")
     return str(full(argument))
 

@@ -126,14 +126,24 @@ def documentation_server() -> Iterator[str]:
             process.kill()
 
 
-def one_by_one(start: str, under: str) -> set[str]:
+def is_of_email(path: str) -> bool:
+    """All of the package but one page, over which pydoc sits for seconds before CPython 3.13."""
+    return path.startswith("/email") and path != "/email._header_value_parser.html"
+
+
+class EmailPages(crawl.Crawl):
+    def belongs(self, url: URL) -> bool:
+        return super().belongs(url) and is_of_email(url.path)
+
+
+def one_by_one(start: str) -> set[str]:
     """The plainest crawl that there is, sharing nothing with the demo."""
     browser = build_opener(ProxyHandler({}))
     found: set[str] = set()
     ahead = [start]
     while ahead:
         url = ahead.pop()
-        if url in found or not url.startswith(under):
+        if url in found or not is_of_email(urlsplit(url).path):
             continue
         found.add(url)
         with browser.open(url) as answer:
@@ -144,9 +154,9 @@ def one_by_one(start: str, under: str) -> set[str]:
 
 def test_it_finds_the_pages_of_pydoc_that_a_plain_crawl_finds() -> None:
     with documentation_server() as url:
-        found = crawl.Crawl(f"{url}email.html", size=4, under="/email")
+        found = EmailPages(f"{url}email.html", size=4)
         found.run()
-        expected = one_by_one(f"{url}email.html", under=f"{url}email")
+        expected = one_by_one(f"{url}email.html")
     assert {str(page) for page in found.pages} == expected
     assert {"/email.message.html", "/email.mime.text.html"} < {page.path for page in found.pages}
     assert not found.broken
@@ -163,7 +173,7 @@ def test_ctrl_c_ends_the_demo_and_its_site_once_and_prints_what_was_found() -> N
         os.killpg(process.pid, signal.SIGINT)  # what a terminal does
         output, errors = process.communicate()
     assert (process.returncode, errors) == (130, "interrupted\n")
-    assert last_line(output)[0] < len(SITE.pages)
+    assert last_line(output)[0] < len(SITE.pages) / 2  # at once, that is, not when it was through
     assert is_gone(site)
 
 

@@ -1,0 +1,130 @@
+"""What tools refuse at the call, and how they are subclassed."""
+
+import asyncio
+import threading
+
+import pytest
+from four_tools import LIMITED, finish, returns
+
+from aioutils import ClosedError, Group, Pool
+
+
+@pytest.mark.parametrize("size", [True, False, 1.0, 2.5, "3", b"1", [1], 1j])
+def test_a_size_that_is_no_int_is_refused(make_limited, size):
+    with pytest.raises(TypeError, match="size") as refused:
+        make_limited(size)
+    assert repr(size) in str(refused.value)
+
+
+@pytest.mark.parametrize("size", [0, -1])
+def test_a_size_below_one_is_refused(make_limited, size):
+    with pytest.raises(ValueError, match=f"size.*{size}"):
+        make_limited(size)
+
+
+def test_a_pool_needs_a_size():
+    with pytest.raises(TypeError):
+        Pool()
+    with pytest.raises(TypeError, match="None"):
+        Pool(None)
+
+
+@pytest.mark.parametrize("threads", [True, 1.5, "3"])
+def test_threads_that_are_no_int_are_refused(threads):
+    with pytest.raises(TypeError, match="threads"):
+        Group(threads=threads)
+
+
+@pytest.mark.parametrize("threads", [0, -3])
+def test_threads_below_one_are_refused(threads):
+    with pytest.raises(ValueError, match="threads"):
+        Group(threads=threads)
+
+
+def test_a_closed_tool_refuses_work_and_waits_and_names_itself(tool):
+    tool.close()
+    for use in (lambda: tool.spawn(int), lambda: finish(tool), tool.__enter__):
+        with pytest.raises(ClosedError, match=type(tool).__name__):
+            use()
+    if not isinstance(tool, Group):
+        with pytest.raises(ClosedError):
+            tool.put(1)
+        with pytest.raises(ClosedError):
+            tool.yielding()
+    assert issubclass(ClosedError, RuntimeError)
+
+
+def test_a_closed_tool_refuses_a_coroutine_without_a_warning(tool):
+    tool.close()
+    coroutine = returns(1)
+    with pytest.raises(ClosedError):
+        tool.spawn(coroutine)
+    with pytest.raises(ClosedError):
+        tool.spawn(returns, 1)
+    assert coroutine.cr_frame is None  # closed
+
+
+def test_a_closed_tool_still_tells_about_itself(tool):
+    done = tool.spawn(returns(1))
+    finish(tool)
+    tool.close()
+    assert (len(tool), tool.errors, tool.take_errors()) == (0, [], [])
+    assert (done.result(), done in tool, bool(tool)) == (1, False, True)
+    tool.cancel()
+    assert "closed" in repr(tool)
+
+
+@pytest.mark.parametrize("base", [Group, *LIMITED.values()], ids=lambda base: base.__name__)
+def test_a_subclass_with_arguments_of_its_own(base):
+    class Mine(base):
+        def __init__(self, name):
+            self.name = name
+            super().__init__(*([] if base is Group else [2]))
+
+        def spawn(self, work, /, *args, **kwargs):
+            self.spawned = getattr(self, "spawned", 0) + 1
+            return super().spawn(work, *args, **kwargs)
+
+    with Mine("a name") as tool:
+        tool.spawn(returns(1))
+        tool.spawn(returns, 2)
+        assert "<Mine" in repr(tool)
+        finish(tool)
+        assert (tool.name, tool.spawned) == ("a name", 2)
+        assert isinstance(tool, base)
+
+
+def test_a_subclass_that_never_called_init_is_dropped_in_silence():
+    class Mine(Group):
+        def __init__(self):
+            raise ValueError("no")
+
+    with pytest.raises(ValueError, match="no"):
+        Mine()
+
+
+@pytest.mark.parametrize("timeout", ["1", b"1", [1], 1j, float("nan")])
+def test_a_timeout_that_is_no_number_is_refused(tool, timeout):
+    task = tool.spawn(returns(1))
+    waits = [task.result, task.exception]
+    waits.append(tool.join if isinstance(tool, Group) else tool.yielding)
+    for wait in waits:
+        with pytest.raises((TypeError, ValueError), match="timeout"):
+            wait(timeout)
+    assert task.result() == 1
+
+
+def test_an_endless_timeout_is_one(tool, in_thread):
+    """In the thread that drives and in the one that sleeps."""
+    release = []
+
+    async def wait():
+        while not release:
+            await asyncio.sleep(0.001)
+        return 1
+
+    task = tool.spawn(wait())
+    waiting = [in_thread(task.result, float("inf")), in_thread(task.result, 1e20)]
+    threading.Event().wait(0.02)
+    release.append(1)
+    assert [wait() for wait in waiting] == [1, 1]

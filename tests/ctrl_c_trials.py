@@ -1,0 +1,75 @@
+"""Many Ctrl-C in one process: `python ctrl_c_trials.py SCENARIO SEED TRIALS [SIGNAL]`.
+
+Each trial waits in one of the ways there are, is shot at a random moment, and checks what
+rule 17 promises. It says nothing if all is well: `test_ctrl_c.py` looks at stderr.
+"""
+
+import faulthandler
+import os
+import random
+import signal
+import sys
+import threading
+import time
+import warnings
+
+from ctrl_c_ledger import Ledger
+from ctrl_c_scenarios import SCENARIOS, STEADY
+
+# as documented, of no interest here
+warnings.filterwarnings("ignore", "this call blocks the event loop", RuntimeWarning)
+
+
+def trial(scenario, ledger, number, expected, delay):
+    """Returns how many `expected` left; the first one must be the only one."""
+    before = signal.getsignal(number)
+
+    def shoot():
+        assert ledger.running.wait(10)
+        while scenario in STEADY and signal.getsignal(number) is before:
+            time.sleep(0.0002)  # until the main thread waits
+        time.sleep(delay)
+        os.kill(os.getpid(), number)
+
+    shooter = threading.Thread(target=shoot)
+    left = 0
+    try:
+        shooter.start()
+        try:
+            scenario(ledger)
+            raise AssertionError("the scenario ended, the signal was lost")
+        except expected:
+            left += 1
+        shooter.join()
+        for _ in range(20):  # were there a second one, it would come now
+            time.sleep(0.0001)
+    except expected:
+        left += 1
+    assert left == 1, f"{left} {expected.__name__} left"
+    assert signal.getsignal(number) is before, "the handler is not back"
+    ledger.check()
+
+
+def terminate(number, frame):
+    raise SystemExit(number)
+
+
+def main(name, seed, trials, kind="SIGINT"):
+    number = getattr(signal, kind)
+    expected = KeyboardInterrupt if number == signal.SIGINT else SystemExit
+    signal.signal(number, signal.default_int_handler if kind == "SIGINT" else terminate)
+    for n in range(int(trials)):
+        faulthandler.dump_traceback_later(10, exit=True)  # a trial that hangs
+        rng = random.Random(f"{seed} {name} {n}")
+        ledger = Ledger(rng)
+        try:
+            trial(SCENARIOS[name], ledger, number, expected, rng.uniform(0, 0.008))
+        except BaseException:
+            print(f"in trial {n} of {name}, seed {seed}, {kind}", file=sys.stderr)
+            raise
+    others = [thread for thread in threading.enumerate() if not thread.daemon]
+    assert others == [threading.main_thread()], others
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

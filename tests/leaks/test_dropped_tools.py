@@ -1,0 +1,97 @@
+"""Tools used and dropped in every way there is: nothing is left, nothing is said.
+
+Each way is gone through many times, then as many descriptors, threads, tasks, loops and objects
+of ours are alive as before.
+"""
+
+import asyncio
+import contextlib
+import gc
+import logging
+import os
+import threading
+import time
+import types
+import warnings
+from collections import Counter
+
+import pytest
+import ways_to_drop
+
+LONG = os.environ.get("AIOUTILS_STRESS") == "long"
+ROUNDS = 1000 if LONG else 30
+
+
+def alive():
+    """What is there, by kind; a cycle may need more than one collection."""
+    for _ in range(3):
+        gc.collect()
+    kinds = Counter()
+    for thing in gc.get_objects():
+        if isinstance(thing, (asyncio.Task, asyncio.AbstractEventLoop, types.CoroutineType)):
+            kinds[type(thing).__name__] += 1
+        elif type(thing).__module__.partition(".")[0] == "aioutils":
+            kinds[type(thing).__qualname__] += 1
+        elif isinstance(thing, Warning):
+            pass  # recorded by the test
+        elif isinstance(thing, (BaseException, types.TracebackType, types.FrameType)):
+            kinds[type(thing).__name__] += 1
+    kinds["threads"] = threading.active_count()
+    with contextlib.suppress(FileNotFoundError):
+        kinds["descriptors"] = len(os.listdir("/proc/self/fd"))
+    return kinds
+
+
+def grown(way, rounds):
+    """What there is more of after so many rounds; threads have a second to end."""
+    way()  # what the first one leaves (a kept loop, caches) is no leak
+    before = alive()
+    for _ in range(rounds):
+        way()
+        gc.collect()
+    give_up = time.monotonic() + 2
+    while (more := {k: n for k, n in (alive() - before).items() if n >= 2}) and (
+        time.monotonic() < give_up
+    ):
+        time.sleep(0.01)
+    return more
+
+
+@pytest.fixture(autouse=True)
+def _collect_when_told():
+    """Inside the loop of another round, a tool in a cycle could not clean up."""
+    gc.disable()
+    yield
+    gc.enable()
+
+
+@pytest.fixture(autouse=True)
+def _no_log():
+    """Failures that nobody saw are logged, as promised."""
+    logging.getLogger("aioutils").setLevel(logging.CRITICAL)
+    yield
+    logging.getLogger("aioutils").setLevel(logging.NOTSET)
+
+
+@pytest.mark.timeout(120)
+@pytest.mark.filterwarnings("ignore:.*blocks the.*loop")
+@pytest.mark.parametrize("way", ways_to_drop.CLEAN, ids=lambda way: way.__name__)
+def test_a_tool_that_was_dropped_leaves_nothing(way, recwarn):
+    assert grown(way, ROUNDS) == {}
+    assert [str(w.message) for w in recwarn if issubclass(w.category, ResourceWarning)] == []
+
+
+@pytest.mark.timeout(120)
+@pytest.mark.filterwarnings("ignore:.*blocks the.*loop")
+@pytest.mark.parametrize(
+    "way",
+    ways_to_drop.UNSAFE,
+    ids=lambda way: way.__name__,
+)
+def test_a_tool_that_was_dropped_where_it_cannot_clean_up_warns_and_leaves_nothing(way):
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        assert grown(way, ROUNDS) == {}
+    ours = [w for w in caught if issubclass(w.category, ResourceWarning)]
+    assert 0 < len(ours) <= ROUNDS + 1  # in a cycle it may be found later, where it can clean up
+    assert all("was dropped where it could not clean up" in str(w.message) for w in ours)

@@ -1,0 +1,192 @@
+"""Nothing holds a result, a failure or a tool longer than its user does.
+
+The collector is off: what goes well goes at once. A failure is another matter. Its traceback
+holds the frames of the task, which from CPython 3.12 on hold those of their callers, up to the
+user's function and its variables: there one collection must do.
+"""
+
+import asyncio
+import gc
+import weakref
+
+import pytest
+
+from aioutils import Group, OrderedYielder, Pool, Yielder
+
+
+class Thing:
+    """Something big that a task returns, or has in a local variable."""
+
+
+class Boom(Exception):
+    pass
+
+
+@pytest.fixture(autouse=True)
+def _no_collector():
+    gc.collect()
+    gc.disable()
+    yield
+    gc.enable()
+
+
+@pytest.fixture
+def things(eventually):
+    """`things()` makes one; all that were made must be gone at the end of the test."""
+    made = []
+
+    def make():
+        thing = Thing()
+        made.append(weakref.ref(thing))
+        return thing
+
+    yield make
+    eventually(lambda: all(ref() is None for ref in made), 1)
+    assert made
+    assert [ref for ref in made if ref() is not None] == []
+
+
+TOOLS = [Group, lambda: Pool(2)]
+YIELDERS = [Yielder, OrderedYielder, lambda: Yielder(2), lambda: OrderedYielder(2)]
+
+
+@pytest.mark.parametrize("make", TOOLS)
+def test_a_joined_tool_goes_at_once_with_its_results(make, things):
+    group = make()
+    task = group.spawn(asyncio.sleep, 0, things())
+    group.spawn(things)
+    group.join()
+    tool, handle = weakref.ref(group), weakref.ref(task)
+    del group, task
+    assert tool() is None
+    assert handle() is None
+
+
+@pytest.mark.parametrize("make", YIELDERS)
+def test_what_was_handed_out_is_the_consumers_alone(make, things):
+    y = make()
+    for _ in range(3):
+        y.spawn(asyncio.sleep, 0, things())
+    y.put(things())
+    for result in y:
+        ref = weakref.ref(result)
+        del result
+        assert ref() is None
+    tool = weakref.ref(y)
+    del y
+    assert tool() is None
+
+
+@pytest.mark.parametrize("make", TOOLS)
+def test_arguments_and_locals_go_with_the_end_of_the_task(make, things):
+    group = make()
+
+    async def use(thing):
+        other = things()
+        await asyncio.sleep(0)
+        return thing is other
+
+    def call(thing):
+        return thing is things()
+
+    tasks = [group.spawn(use, things()), group.spawn(use(things())), group.spawn(call, things())]
+    group.join()
+    # the fixture's check comes while these are alive
+    assert [task.result() for task in tasks] == [False] * 3
+    things.kept = tasks
+
+
+async def fail(things):
+    local = things()
+    await asyncio.sleep(0)
+    raise Boom(local)
+
+
+def fail_in_thread(things):
+    local = things()
+    raise Boom(local)
+
+
+def join(make, work, things):
+    group = make()
+    group.spawn(work, things)
+    with pytest.raises(ExceptionGroup) as caught:
+        group.join()
+    return weakref.ref(caught.value.exceptions[0])
+
+
+def result(make, work, things):
+    group = make()
+    task = group.spawn(work, things)
+    for _ in range(3):
+        with pytest.raises(Boom) as caught:
+            task.result()
+    return weakref.ref(caught.value)
+
+
+def iteration(make, work, things):
+    y = make()
+    y.spawn(work, things)
+    y.spawn(work, things)
+    with pytest.raises(Boom) as caught:
+        list(y)
+    return weakref.ref(caught.value)
+
+
+def awaited(make, work, things):
+    group = make()
+
+    async def parent():
+        try:
+            await group.spawn(work, things)
+        except Boom as error:
+            return weakref.ref(error)
+
+    return group.spawn(parent).result()
+
+
+@pytest.mark.parametrize("work", [fail, fail_in_thread])
+@pytest.mark.parametrize(
+    ("see", "make"),
+    [(see, make) for see in (join, result, awaited) for make in TOOLS]
+    + [(iteration, make) for make in YIELDERS],
+)
+def test_a_failure_goes_with_the_first_collection(see, make, work, things, eventually):
+    failure = see(make, work, things)
+    eventually(lambda: gc.collect() >= 0 and failure() is None, 1)
+
+
+def test_a_tool_closed_by_with_goes_at_once(things):
+    with Pool(2) as pool:
+        for _ in range(4):
+            pool.spawn(asyncio.sleep, 0, things())
+    tool = weakref.ref(pool)
+    del pool
+    assert tool() is None
+
+
+def test_a_timeout_leaves_nothing_behind(things):
+    group = Group()
+    task = group.spawn(asyncio.sleep, 0.05, things())
+    for _ in range(3):
+        with pytest.raises(TimeoutError):
+            task.result(timeout=0.001)
+        assert group.join(timeout=0.001) is False
+    tool = weakref.ref(group)
+    group.join()
+    del group, task
+    assert tool() is None
+
+
+def test_ten_thousand_tasks_one_after_the_other_take_no_more_memory_than_a_hundred():
+    group = Group()
+
+    def count(tasks):
+        for _ in range(tasks):
+            group.spawn(asyncio.sleep, 0)
+        group.join()
+        return len(gc.get_objects())
+
+    count(100)
+    before = count(100)
+    assert count(10_000) - before < 100

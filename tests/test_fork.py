@@ -1,0 +1,274 @@
+"""Parent and child both go on after a fork, whatever the tool was doing (rule 6)."""
+
+import os
+import sys
+import textwrap
+
+import pytest
+
+pytestmark = [
+    pytest.mark.timeout(60),
+    pytest.mark.skipif(not hasattr(os, "fork"), reason="needs os.fork"),
+]
+
+START = """
+import asyncio, contextlib, multiprocessing, os, signal, sys, threading, time, warnings
+from aioutils import *
+
+# 3.12 and later warn of any fork in a process with threads
+warnings.filterwarnings("ignore", ".*fork.*", DeprecationWarning)
+signal.alarm(10)  # ends what hangs
+
+def work(group=None):
+    '''What any tool can do: joins, results, threads, iterations.'''
+    group = group or Group()
+    tasks = [group.spawn(asyncio.sleep, 0.001, n) for n in range(3)]
+    tasks.append(group.spawn(lambda: 3))
+    assert group.join() is True
+    assert [task.result() for task in tasks] == [0, 1, 2, 3]
+    y = Yielder(2)
+    for n in range(3):
+        y.spawn(asyncio.sleep, 0, n)
+    assert sorted(y) == [0, 1, 2]
+
+def fork(in_child, *args):
+    '''Returns a function that waits for the child.'''
+    pid = os.fork()
+    if not pid:
+        signal.alarm(8)
+        try:
+            in_child(*args)
+            sys.stdout.flush()
+            os._exit(0)
+        except BaseException:
+            import traceback
+            traceback.print_exc()
+            os._exit(1)
+    def wait():
+        status = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+        assert status == 0, status
+    return wait
+"""
+
+
+@pytest.fixture(params=[False, True], ids=["plain", "dev"])
+def script(request, run_script):
+    """Runs the code after START; it must end well and say nothing but what it prints."""
+
+    def run(code):
+        done = run_script(START + textwrap.dedent(code), dev=request.param)
+        assert (done.returncode, done.stderr) == (0, "")
+        return done.stdout.split()
+
+    return run
+
+
+def test_a_fork_before_the_first_join(script):
+    script("""
+        group = Group()
+        task = group.spawn(asyncio.sleep, 0.001, "both")
+        wait = fork(lambda: print(task.result(), flush=True))
+        assert task.result() == "both"
+        wait()
+        work(group)
+    """)
+
+
+def test_a_fork_between_joins(script):
+    script("""
+        group, pool, y = Group(), Pool(2), Yielder()
+        for tool in group, pool:
+            work(tool)
+        y.put(1)
+        assert list(y) == [1]
+        def in_child():
+            work(group)
+            work(pool)
+            y.spawn(asyncio.sleep, 0, 2)
+            assert list(y) == [2]
+            group.close()
+            pool.close()
+        wait = fork(in_child)
+        work(group)
+        wait()
+        work(pool)
+        group.close()
+    """)
+
+
+def test_many_forks_one_after_the_other(script):
+    script("""
+        group = Group()
+        for _ in range(10):
+            work(group)
+            fork(work, group)()
+    """)
+
+
+def test_a_fork_of_a_fork(script):
+    script("""
+        group = Group()
+        work(group)
+        def in_child():
+            work(group)
+            fork(work, group)()
+            work(group)
+        wait = fork(in_child)
+        work(group)
+        wait()
+    """)
+
+
+def test_closing_in_the_child_leaves_the_parents_wake_ups_alone(script):
+    """The child's copy of the loop shares the parent's epoll: closing it deafens the parent."""
+    script("""
+        group = Group()
+        started = group.spawn(asyncio.sleep, 0.3)
+        group.join(timeout=0.01)
+        def in_child():
+            global group, started
+            group.close()
+            del group, started
+            import gc
+            gc.collect()
+        fork(in_child)()
+        driver = threading.Thread(target=group.join)
+        driver.start()
+        time.sleep(0.05)
+        begin = time.monotonic()
+        group.spawn(lambda: None).result()      # needs a wake-up from another thread, twice
+        assert time.monotonic() - begin < 0.2
+        driver.join()
+    """)
+
+
+def test_a_fork_in_mid_join_from_another_thread(script):
+    lines = script("""
+        group = Group()
+        running = threading.Event()
+        async def slow():
+            try:
+                running.set()
+                await asyncio.sleep(0.2)
+                print("parent", flush=True)
+            finally:
+                running.set()
+        group.spawn(slow)
+        group.spawn(time.sleep, 0.2)
+        driver = threading.Thread(target=group.join)
+        driver.start()
+        running.wait()
+        wait = fork(work, group)
+        wait()
+        driver.join()
+        work(group)
+    """)
+    assert lines == ["parent"]
+
+
+def test_a_fork_from_inside_a_task(script):
+    lines = script("""
+        group = Group()
+        waits = []
+        async def forking():
+            await asyncio.sleep(0.001)
+            waits.append(fork(in_child))
+            await asyncio.sleep(0.001)
+            print("parent", flush=True)
+        def in_child():
+            # this code runs on the copy of the parent's running loop: only a thread can drive
+            threading.Thread(target=work).start()
+            thread = threading.Thread(target=work, args=(Pool(2),))
+            thread.start()
+            thread.join()
+        group.spawn(forking)
+        other = group.spawn(asyncio.sleep, 0.05, "other")
+        group.join()
+        assert other.result() == "other"
+        waits[0]()
+    """)
+    assert lines == ["parent"]
+
+
+def test_a_fork_from_a_function_in_a_worker_thread(script):
+    script("""
+        pool = Pool(2)
+        def forking():
+            return fork(work)
+        task = pool.spawn(forking)
+        pool.spawn(asyncio.sleep, 0.05)
+        task.result()()
+        work(pool)
+    """)
+
+
+def test_what_ran_is_the_parents_and_what_waited_is_both(script):
+    lines = script("""
+        pool = Pool(1)
+        first = pool.spawn(asyncio.sleep, 0.05, "first")
+        second = pool.spawn(asyncio.sleep, 0, "second")
+        pool.join(timeout=0)
+        def in_child():
+            assert first.cancelled()
+            print(second.result(), flush=True)
+            assert pool.join() and len(pool) == 0
+        wait = fork(in_child)
+        assert first.result() == "first"
+        assert second.result() == "second"
+        wait()
+    """)
+    assert lines == ["second"]
+
+
+def test_the_child_exits_in_silence_with_tools_that_ran(script):
+    script("""
+        group = Group()
+        group.spawn(asyncio.sleep, 3600)
+        group.spawn(time.sleep, 0.01)
+        group.join(timeout=0.02)
+        if os.fork():
+            assert os.waitstatus_to_exitcode(os.wait()[1]) == 0
+            group.close()
+    """)
+
+
+@pytest.mark.parametrize("method", ["fork", "spawn", "forkserver"])
+def test_multiprocessing(script, method):
+    script(f"""
+        group = Group()
+        def use():
+            work(group)
+        if __name__ == "__main__":
+            work(group)
+            context = multiprocessing.get_context({method!r})
+            process = context.Process(target=use)
+            process.start()
+            work(group)
+            process.join()
+            assert process.exitcode == 0
+            with context.Pool(2) as workers:
+                workers.map(work, [None] * 4)
+                workers.close()
+                workers.join()
+            work(group)
+            # the server and the tracker outlive us for a moment, and hold our pipes
+    """)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="/proc/self/fd")
+def test_neither_side_loses_descriptors(script):
+    script("""
+        group = Group()
+        work(group)
+        count = lambda: len(os.listdir("/proc/self/fd"))
+        before = count()
+        def in_child():
+            work(group)
+            after = count()
+            for _ in range(5):
+                work(group)
+            assert count() == after
+        for _ in range(5):
+            fork(in_child)()
+        assert count() == before
+    """)

@@ -1,0 +1,153 @@
+"""What Group adds to the contract of all tools: join, and iterating its tasks."""
+
+import asyncio
+
+import pytest
+from four_tools import fails, forever, returns
+
+from aioutils import Group
+
+
+def test_join_returns_true_at_once_if_there_is_nothing_to_do():
+    with Group() as group:
+        assert group.join() is True
+        assert group.join(timeout=0) is True
+
+
+def test_join_returns_false_when_the_time_is_up_and_goes_on_the_next_time():
+    event = asyncio.Event()
+    with Group() as group:
+        task = group.spawn(event.wait)
+        assert group.join(timeout=0.005) is False
+        assert not task.done() and len(group) == 1
+        event.set()
+        assert group.join(timeout=10) is True
+        assert task.result() is True
+
+
+def test_join_with_timeout_0_does_what_needs_no_waiting():
+    with Group() as group:
+        quick, slow = group.spawn(returns(1)), group.spawn(forever())
+        assert group.join(timeout=0) is False
+        assert quick.done() and not slow.done()
+        slow.cancel()
+        assert group.join(timeout=0) is True
+
+
+def test_join_with_timeout_0_gets_on_each_time():
+    steps = []
+
+    async def run():
+        for step in range(100):
+            steps.append(step)
+            await asyncio.sleep(0)
+
+    with Group() as group:
+        group.spawn(run())
+        before = -1
+        while not group.join(timeout=0):
+            assert len(steps) > before
+            before = len(steps)
+    assert steps == list(range(100))
+
+
+def test_a_join_that_ran_out_of_time_raises_no_failure_yet():
+    with Group() as group:
+        stuck = group.spawn(forever())
+        group.spawn(fails(ValueError()))
+        assert group.join(timeout=0.005) is False
+        assert len(group.errors) == 1
+        stuck.cancel()
+        with pytest.raises(ExceptionGroup):
+            group.join()
+
+
+def test_a_single_failure_is_a_group_too():
+    with Group() as group:
+        group.spawn(fails(ValueError("alone")))
+        with pytest.raises(ExceptionGroup, match="1 of 1 tasks failed"):
+            group.join()
+
+
+def test_except_star_sorts_them():
+    with Group() as group:
+        group.spawn(fails(ValueError()))
+        group.spawn(fails(KeyError()))
+        caught = []
+        try:
+            group.join()
+        except* ValueError as errors:
+            caught += errors.exceptions
+        except* KeyError as errors:
+            caught += errors.exceptions
+        assert [type(error) for error in caught] == [ValueError, KeyError]
+
+
+def test_failures_keep_their_tracebacks_in_the_group():
+    async def where_it_happened():
+        raise ValueError
+
+    with Group() as group:
+        group.spawn(where_it_happened())
+        with pytest.raises(ExceptionGroup) as caught:
+            group.join()
+    trace = caught.value.exceptions[0].__traceback__
+    while trace.tb_next is not None:
+        trace = trace.tb_next
+    assert trace.tb_frame.f_code.co_name == "where_it_happened"
+
+
+def test_with_joins_even_what_the_last_task_spawned():
+    ended = []
+
+    async def run(n):
+        await asyncio.sleep(0)
+        if n:
+            group.spawn(run(n - 1))
+        ended.append(n)
+
+    with Group() as group:
+        group.spawn(run(5))
+    assert ended == [5, 4, 3, 2, 1, 0]
+
+
+def test_a_group_runs_any_number_at_once():
+    now = most = 0
+
+    async def run():
+        nonlocal now, most
+        now += 1
+        most = max(most, now)
+        await all_there.wait() if now < 5_000 else all_there.set()
+        now -= 1
+
+    all_there = asyncio.Event()
+    with Group() as group:
+        for _ in range(5_000):
+            group.spawn(run())
+    assert most == 5_000
+
+
+def test_iter_may_cancel_while_it_goes():
+    with Group() as group:
+        tasks = [group.spawn(forever()) for _ in range(10)]
+        group.join(timeout=0)
+        for task in group:
+            task.cancel()
+        group.join()
+        assert all(task.cancelled() for task in tasks) and list(group) == []
+
+
+def test_unfinished_tasks_survive_many_short_joins():
+    ended = []
+
+    async def run(n):
+        await asyncio.sleep(0.001 * n)
+        ended.append(n)
+
+    with Group() as group:
+        for n in range(20):
+            group.spawn(run(n))
+        while not group.join(timeout=0.002):
+            pass
+    assert sorted(ended) == list(range(20))

@@ -1,0 +1,239 @@
+"""Blocking calls inside a running loop: they work, and waiting for oneself is refused (rule 4)."""
+
+import asyncio
+import sys
+import types
+import warnings
+
+import pytest
+from four_tools import returns
+from on_a_loop import on_a_loop
+
+from aioutils import DeadlockError, Group, Pool, Yielder
+
+quietly = pytest.mark.filterwarnings("ignore:this call blocks the event loop:RuntimeWarning")
+
+CALLS = {
+    "join": lambda group: group.join(),
+    "result": lambda group: group.spawn(returns(1)).result() == 1,
+    "exception": lambda group: group.spawn(returns(1)).exception() is None,
+    "map": lambda group: group.map(returns, [1, 2]) == [1, 2],
+    "imap": lambda group: list(group.imap(returns, [1, 2])) == [1, 2],
+    "as_completed": lambda group: len(list(group.as_completed())) == 1,
+    "close": lambda group: group.close() is None,
+}
+
+
+@quietly
+@pytest.mark.parametrize("call", CALLS)
+@on_a_loop
+async def test_a_blocking_call_inside_another_loop_does_what_it_does_elsewhere(call):
+    with Group() as group:
+        group.spawn(asyncio.sleep(0.001))
+        assert CALLS[call](group) is True
+
+
+@quietly
+@on_a_loop
+async def test_a_yielder_can_be_iterated_inside_another_loop():
+    y = Yielder()
+    for n in range(3):
+        y.spawn(returns(n))
+    assert list(y) == [0, 1, 2]
+    y.close()
+
+
+@quietly
+@on_a_loop
+async def test_a_failure_comes_out_as_itself():
+    async def divide():
+        return 1 / 0
+
+    with Group() as group, pytest.raises(ZeroDivisionError):
+        group.spawn(divide()).result()
+
+
+@quietly
+@on_a_loop
+async def test_sync_code_that_a_coroutine_calls_need_not_know():
+    def squares(numbers):  # an ordinary function of an ordinary library
+        with Pool(2) as pool:
+            return pool.map(returns, [n * n for n in numbers])
+
+    assert squares(range(4)) == [0, 1, 4, 9]
+
+
+@quietly
+@on_a_loop
+async def test_the_running_loop_stands_still_meanwhile():
+    async def count():
+        nonlocal passes
+        while True:
+            passes += 1
+            await asyncio.sleep(0)
+
+    passes = 0
+    counting = asyncio.create_task(count())
+    await asyncio.sleep(0)
+    before = passes
+    with Group() as group:
+        group.spawn(asyncio.sleep(0.005))
+        group.join()
+    assert passes == before
+    counting.cancel()
+
+
+# ---- the warning ------------------------------------------------------------------------
+
+
+def call_thrice():
+    """How often it warns, in one loop."""
+
+    async def main():
+        with Group() as group:
+            for _ in range(3):
+                assert group.spawn(returns(1)).result() == 1
+
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        asyncio.run(main())
+    return caught
+
+
+def test_it_warns_once_for_each_loop_at_the_line_of_the_call():
+    for _ in range(2):
+        (warning,) = call_thrice()
+        assert warning.category is RuntimeWarning
+        assert "blocks the event loop" in str(warning.message)
+        assert "await" in str(warning.message)
+        assert warning.filename == __file__
+
+
+def test_it_does_not_warn_in_ipython(monkeypatch):
+    ipython = types.ModuleType("IPython")
+    ipython.get_ipython = lambda: object()
+    monkeypatch.setitem(sys.modules, "IPython", ipython)
+    assert call_thrice() == []
+
+
+def test_it_warns_where_ipython_is_only_imported(monkeypatch):
+    ipython = types.ModuleType("IPython")
+    ipython.get_ipython = lambda: None
+    monkeypatch.setitem(sys.modules, "IPython", ipython)
+    assert len(call_thrice()) == 1
+
+
+def test_outside_of_a_running_loop_nothing_warns():
+    with Group() as group:
+        assert group.spawn(returns(1)).result() == 1
+
+
+# ---- waiting for oneself ----------------------------------------------------------------
+
+
+WAITS = {
+    "join": lambda group, me: group.join(),
+    "as_completed": lambda group, me: list(group.as_completed()),
+    "close": lambda group, me: group.close(),
+    "result of itself": lambda group, me: me[0].result(),
+}
+
+
+@pytest.mark.parametrize("how", WAITS)
+def test_a_coroutine_that_blocks_on_its_own_tool_is_refused(how):
+    async def task():
+        WAITS[how](group, me)
+
+    me = []
+    with Group() as group:
+        me.append(group.spawn(task))
+        with pytest.raises(DeadlockError, match=r"would wait for itself.*await"):
+            me[0].result()
+
+
+def test_a_coroutine_that_maps_on_its_own_tool_is_refused():
+    async def task():
+        group.map(returns, [1])
+
+    with Group() as group, pytest.raises(DeadlockError, match=r"would wait for itself.*await"):
+        group.spawn(task).result()
+
+
+@pytest.mark.parametrize("how", [how for how in WAITS if how != "as_completed"])
+def test_a_plain_function_that_waits_for_its_own_tool_is_refused(how):
+    me = []
+    with Group() as group:
+        me.append(group.spawn(WAITS[how], group, me))
+        with pytest.raises(DeadlockError, match=r"would wait for itself.*await"):
+            me[0].result()
+
+
+def test_a_plain_function_that_iterates_all_tasks_of_its_own_tool_is_refused(run_script):
+    done = run_script(
+        """
+        from aioutils import DeadlockError, Group
+
+        group = Group()
+        task = group.spawn(lambda: list(group.as_completed()))
+        try:
+            task.result()
+        except DeadlockError as error:
+            print(error)
+        """,
+        timeout=10,
+    )
+    assert "would wait for itself" in done.stdout
+
+
+@on_a_loop
+async def test_a_blocking_call_in_the_block_of_async_with_is_refused():
+    async with Group() as group:
+        task = group.spawn(returns(1))
+        with pytest.raises(DeadlockError, match=r"await tool\.wait\(\)"):
+            group.join()
+        with pytest.raises(DeadlockError, match="await task"):
+            task.result()
+        assert await task == 1
+
+
+@on_a_loop
+async def test_awaiting_the_end_of_ones_own_tool_is_refused():
+    async def join():
+        await group.wait()
+
+    async with Group() as group:
+        with pytest.raises(DeadlockError, match="would wait for itself"):
+            await group.spawn(join())
+
+
+@quietly
+@pytest.mark.parametrize("second", ["in a coroutine", "in a worker thread"])
+@pytest.mark.parametrize("first", ["in a coroutine", "in a worker thread"])
+def test_a_task_that_waits_for_its_tool_through_a_second_tool_is_refused(first, second):
+    def spawn(tool, function, where):
+        async def coroutine():
+            return function()
+
+        return tool.spawn(coroutine if where == "in a coroutine" else function)
+
+    def back():
+        one.join()
+
+    def forth():
+        spawn(two, back, second).result()
+
+    with Group() as one, Group() as two:
+        task = spawn(one, forth, first)
+        with pytest.raises(DeadlockError, match="would wait for itself"):
+            task.result(timeout=10)
+        two.take_errors()
+
+
+@quietly
+def test_a_task_may_block_on_a_tool_that_does_not_wait_for_it():
+    async def blocks():
+        with Pool(2) as inner:
+            return sum(inner.map(returns, range(5)))
+
+    with Group() as group:
+        assert group.spawn(blocks).result() == 10

@@ -1,0 +1,212 @@
+"""Who lent his slot comes back before new work, the cancelled too; circles are named."""
+
+import asyncio
+import threading
+
+import pytest
+
+from aioutils import DeadlockError, Group, Pool
+
+
+class Bodies:
+    """Counts who is inside, in coroutines and in threads."""
+
+    def __init__(self):
+        self.now = self.most = self.total = 0
+        self._lock = threading.Lock()
+
+    def __enter__(self):
+        with self._lock:
+            self.now += 1
+            self.total += 1
+            self.most = max(self.most, self.now)
+
+    def __exit__(self, *_):
+        with self._lock:
+            self.now -= 1
+
+
+async def directly(tasks):
+    return [await task for task in tasks]
+
+
+async def by_gather(tasks):
+    return await asyncio.gather(*tasks)
+
+
+async def by_wait_for(tasks):
+    return [await asyncio.wait_for(task, 10) for task in tasks]
+
+
+def test_one_who_comes_back_goes_before_new_work():
+    log = []
+
+    async def child():
+        log.append("child")
+
+    async def parent():
+        log.append("parent lends")
+        await pool.spawn(child())
+        log.append("parent is back")
+
+    async def other(n):
+        log.append(f"other {n} starts")
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        log.append(f"other {n} ends")
+
+    with Pool(1) as pool:
+        pool.spawn(parent())
+        for n in range(3):
+            pool.spawn(other(n))
+        pool.join()
+    back = log.index("parent is back")
+    assert log[0] == "parent lends" and log[back - 1] == "child"
+
+
+def test_comers_back_are_served_in_the_order_in_which_they_came():
+    log, order = [], [3, 0, 2, 1]
+
+    async def parent(n):
+        await children[n]
+        log.append(n)
+        await asyncio.sleep(0)
+
+    async def child(n):
+        await gates[n].wait()
+
+    async def opener():
+        """Holds the only slot of `pool` while the children end, one after the other."""
+        for n in order:
+            gates[n].set()
+            while not children[n].done():
+                await asyncio.sleep(0)
+            await asyncio.sleep(0)
+            await asyncio.sleep(0)
+
+    gates = [asyncio.Event() for _ in order]
+    with Pool(1) as pool, Group() as others:
+        children = [others.spawn(child(n)) for n in range(4)]
+        for n in range(4):
+            pool.spawn(parent(n))
+        pool.spawn(opener())
+        pool.join()
+    assert log == order
+
+
+@pytest.mark.parametrize("way", ["cancel", "wait_for", "timeout"])
+def test_the_cancelled_wait_for_their_slot_as_well(way):
+    """They have to clean up, and do that in their slot."""
+    bodies, log = Bodies(), []
+
+    async def parent():
+        child = group.spawn(asyncio.Event().wait)
+        try:
+            if way == "wait_for":
+                await asyncio.wait_for(child, 0.005)
+            elif way == "timeout":
+                async with asyncio.timeout(0.005):
+                    await child
+            else:
+                await child
+        except (asyncio.CancelledError, TimeoutError):
+            with bodies:
+                log.append("back")
+                await asyncio.sleep(0)
+
+    async def busy():
+        with bodies:
+            log.append("busy")
+            if way == "cancel":
+                task.cancel()
+            await asyncio.sleep(0.02)
+            log.append("busy ends")
+
+    with Group() as group, Pool(1) as pool:
+        task = pool.spawn(parent())
+        pool.spawn(busy())
+        pool.join()
+        group.cancel()
+    assert log == ["busy", "busy ends", "back"]
+    assert bodies.most == 1
+
+
+def test_a_task_that_is_cancelled_twice_while_it_wants_its_slot_back():
+    async def parent():
+        try:
+            await group.spawn(asyncio.Event().wait)
+        finally:
+            log.append(pool.free_count())
+
+    async def busy():
+        for _ in range(2):
+            task.cancel()
+            await asyncio.sleep(0)
+            await asyncio.sleep(0)
+        log.append("busy ends")
+
+    log = []
+    with Group() as group, Pool(1) as pool:
+        task = pool.spawn(parent())
+        pool.spawn(busy())
+        pool.join()
+        assert task.cancelled() and pool.free_count() == 1
+        group.cancel()
+    assert log == ["busy ends", 0]
+
+
+@pytest.mark.parametrize("length", [1, 2, 5])
+@pytest.mark.parametrize("wait", [directly, by_gather, by_wait_for], ids=lambda f: f.__name__)
+def test_a_circle_of_tasks_that_await_each_other_is_named(wait, length):
+    tasks = []
+
+    async def await_the_next(n):
+        await wait([tasks[(n + 1) % length]])
+
+    with Pool(10) as pool:
+        for n in range(length):
+            tasks.append(pool.spawn(await_the_next(n)))
+            tasks[-1].name = f"number {n}"
+        pool.join(raise_error=False)
+        errors = pool.take_errors()
+    assert errors and all(isinstance(error, DeadlockError) for error in errors)
+    for n in range(length):
+        assert f"number {n}" in str(errors[0])
+
+
+def test_a_circle_of_plain_functions_is_named():
+    tasks = []
+    ready = threading.Event()
+
+    def wait_for(n):
+        ready.wait(5)
+        return tasks[n].result()
+
+    with Pool(2) as pool:
+        tasks += [pool.spawn(wait_for, 1), pool.spawn(wait_for, 0)]
+        ready.set()
+        pool.join(raise_error=False)
+        assert all(isinstance(task.exception(), DeadlockError) for task in tasks)
+
+
+def test_a_long_line_of_tasks_that_each_await_the_one_before(deadline):
+    """Looking for circles must not walk the whole line each time."""
+
+    async def step(before):
+        if before is not None:
+            return await before + 1
+        await all_wait.wait()
+        return 0
+
+    all_wait = asyncio.Event()
+    with Group() as group, deadline(3):
+        task = None
+        for _ in range(4_000):
+            task = group.spawn(step(task))
+        last = task
+
+        async def release():
+            all_wait.set()
+
+        group.spawn(release())
+        assert last.result() == 3_999

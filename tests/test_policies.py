@@ -1,0 +1,252 @@
+"""Policies for failures, `on_error=`, in both worlds (rules 15 and 16)."""
+
+import asyncio
+import gc
+import weakref
+
+import pytest
+from four_tools import fails, finish, forever, returns, until_cancelled
+from on_a_loop import afinish
+
+from aioutils import Group, OrderedYielder, Pool, Yielder
+
+GROUPS = {"Group": Group, "Pool": lambda **options: Pool(9, **options)}
+YIELDERS = {"Yielder": Yielder, "OrderedYielder": OrderedYielder}
+
+
+@pytest.fixture(params=["sync", "async"])
+def end(request):
+    """Waits until everything has ended, by joining or iterating, in one of the two worlds."""
+    return finish if request.param == "sync" else lambda tool: asyncio.run(afinish(tool))
+
+
+@pytest.fixture(params=GROUPS)
+def make(request):
+    return GROUPS[request.param]
+
+
+@pytest.fixture(params=YIELDERS)
+def make_yielder(request):
+    return YIELDERS[request.param]
+
+
+async def after(moments, work):
+    for _ in range(moments):
+        await asyncio.sleep(0)
+    return await work
+
+
+# ---- continue ---------------------------------------------------------------------------
+
+
+def test_continue_lets_the_others_go_on_and_raises_all_failures_together(make, end):
+    group = make()
+    group.spawn(fails(ValueError(1)))
+    good = group.spawn(asyncio.sleep(0.001, "value"))
+    group.spawn(after(3, fails(KeyError(2))))
+    with pytest.raises(ExceptionGroup, match="2 of 3 tasks failed") as caught:
+        end(group)
+    assert [repr(error) for error in caught.value.exceptions] == ["ValueError(1)", "KeyError(2)"]
+    assert good.result() == "value"
+    end(group)
+
+
+# ---- cancel -----------------------------------------------------------------------------
+
+
+def test_cancel_raises_the_first_failure_as_itself_once_the_rest_has_cleaned_up(make, end):
+    log, error = [], ValueError("first")
+    group = make(on_error="cancel")
+    rest = group.spawn(until_cancelled(log))
+    group.spawn(after(3, fails(error)))
+    with pytest.raises(ValueError) as caught:
+        end(group)
+    assert caught.value is error
+    assert rest.cancelled() and log == ["cleaned up"]
+
+
+def test_cancel_has_the_other_failures_ride_on_the_first_as_notes(make, end):
+    async def bad_end(n):
+        try:
+            await forever()
+        finally:
+            raise KeyError(n)
+
+    group = make(on_error="cancel")
+    for n in range(2):
+        group.spawn(bad_end(n))
+    group.spawn(after(3, fails(ValueError("first"))))
+    with pytest.raises(ValueError, match="first") as caught:
+        end(group)
+    notes = sorted(note[-11:] for note in caught.value.__notes__)
+    assert notes == ["KeyError(0)", "KeyError(1)"]
+    assert group.errors == []
+
+
+def test_cancel_never_starts_what_still_waits(end):
+    started = []
+    pool = Pool(1, on_error="cancel")
+    pool.spawn(fails(ValueError()))
+    waiting = pool.spawn(started.append, 1)
+    with pytest.raises(ValueError):
+        end(pool)
+    assert waiting.cancelled() and started == []
+
+
+def test_what_is_spawned_while_the_rest_is_cancelled_is_cancelled_too(make, end):
+    async def one_more():
+        try:
+            await forever()
+        finally:
+            late.append(group.spawn(forever()))
+
+    late, group = [], make(on_error="cancel")
+    group.spawn(one_more())
+    group.spawn(after(3, fails(ValueError())))
+    with pytest.raises(ValueError):
+        end(group)
+    assert late[0].cancelled()
+
+
+def test_a_group_that_raised_its_failure_takes_new_work(make, end):
+    group = make(on_error="cancel")
+    for _ in range(2):
+        group.spawn(fails(ValueError("again")))
+        with pytest.raises(ValueError, match="again"):
+            end(group)
+        task = group.spawn(returns("value"))
+        end(group)
+        assert task.result() == "value"
+
+
+@pytest.mark.parametrize("seen_by", ["result", "exception", "take_errors"])
+def test_a_group_whose_failure_was_seen_elsewhere_takes_new_work(make, seen_by):
+    with make(on_error="cancel") as group:
+        bad, rest = group.spawn(fails(ValueError("mine"))), group.spawn(forever())
+        if seen_by == "result":
+            with pytest.raises(ValueError, match="mine"):
+                bad.result()
+        elif seen_by == "exception":
+            assert str(bad.exception()) == "mine"
+        else:
+            group.join(raise_error=False)
+            assert len(group.take_errors()) == 1
+        group.join()
+        assert rest.cancelled()
+        assert group.spawn(returns("value")).result() == "value"
+
+
+def test_cancelled_tasks_are_no_failures_and_cancel_nobody(make, end):
+    group = make(on_error="cancel")
+    task, other = group.spawn(forever()), group.spawn(after(5, returns("value")))
+    group.spawn(after(2, returns(0))).add_done_callback(lambda _: task.cancel())
+    end(group)
+    assert task.cancelled() and other.result() == "value"
+
+
+def test_leaving_the_block_raises_by_the_same_policy():
+    with pytest.raises(ValueError), Group(on_error="cancel") as group:
+        group.spawn(forever())
+        group.spawn(fails(ValueError()))
+
+    with pytest.raises(ExceptionGroup), Group() as group:
+        group.spawn(fails(ValueError()))
+
+
+# ---- a function -------------------------------------------------------------------------
+
+
+def test_a_function_gets_each_failed_task_and_nothing_is_kept(make, end):
+    failed = []
+    group = make(on_error=failed.append)
+    bad = [group.spawn(after(n, fails(ValueError(n)))) for n in range(3)]
+    good = group.spawn(after(9, returns("value")))
+    group.spawn(forever()).cancel()
+    end(group)
+    assert failed == bad and good.result() == "value"
+    assert [str(task.exception()) for task in failed] == ["0", "1", "2"]
+    assert group.errors == []
+
+
+def test_a_function_that_fails_is_a_failure_that_cancels_the_rest(make, end):
+    def bad_policy(task):
+        raise KeyError("in on_error")
+
+    log, group = [], make(on_error=bad_policy)
+    group.spawn(until_cancelled(log))
+    group.spawn(after(3, fails(ValueError("mine"))))
+    with pytest.raises(KeyError, match="in on_error") as caught:
+        end(group)
+    assert repr(caught.value.__context__) == "ValueError('mine')"
+    assert log == ["cleaned up"]
+    end(group)
+
+
+def test_an_endless_crawl_does_not_grow(make, end):
+    alive, most, failures = weakref.WeakSet(), [], []
+
+    async def visit(n):
+        if n % 500 == 0:
+            gc.collect()
+            most.append(len(alive))
+        if n:
+            alive.add(group.spawn(visit(n - 1)))
+        raise ValueError(n)
+
+    group = make(on_error=lambda task: failures.append(0))
+    alive.add(group.spawn(visit(3000)))
+    end(group)
+    assert len(failures) == 3001 and len(most) == 7
+    assert max(most) < 10
+
+
+# ---- yielders ---------------------------------------------------------------------------
+
+
+def results_of(tool, end):
+    """What was handed out, and what was raised; in async code as well."""
+    results = []
+
+    async def collect():
+        async for result in tool:
+            results.append(result)
+
+    try:
+        if end is finish:
+            for result in tool:
+                results.append(result)
+        else:
+            asyncio.run(collect())
+    except Exception as error:
+        return results, error
+    return results, None
+
+
+def test_a_yielder_that_continues_gives_every_result_and_then_the_failure(make_yielder, end):
+    y = make_yielder()
+    y.spawn(fails(ValueError("first")))
+    y.spawn(after(5, returns("value")))
+    y.spawn(after(2, fails(KeyError("other"))))
+    results, error = results_of(y, end)
+    assert results == ["value"] and repr(error) == "ValueError('first')"
+    assert len(error.__notes__) == 1 and "KeyError('other')" in error.__notes__[0]
+
+
+def test_a_yielder_that_cancels_raises_at_once_after_the_clean_up(make_yielder, end):
+    log, y = [], make_yielder(on_error="cancel")
+    y.spawn(until_cancelled(log))
+    y.spawn(after(3, fails(ValueError("first"))))
+    results, error = results_of(y, end)
+    assert results == [] and repr(error) == "ValueError('first')"
+    assert log == ["cleaned up"]
+    y.spawn(returns("new"))
+    assert results_of(y, end) == (["new"], None)
+
+
+def test_a_yielder_gives_failed_tasks_to_a_function_and_results_to_you(make_yielder, end):
+    failed = []
+    y = make_yielder(on_error=failed.append)
+    bad = y.spawn(fails(ValueError()))
+    y.spawn(after(3, returns("value")))
+    assert results_of(y, end) == (["value"], None)
+    assert failed == [bad] and y.errors == []

@@ -1,0 +1,222 @@
+"""How sources end: by failing, by being left, and by failing when they are left."""
+
+import asyncio
+import threading
+from concurrent.futures import CancelledError
+
+import pytest
+from test_source import both, double, methods, sources
+
+from aioutils import Pool
+
+
+@both
+@methods
+@sources
+def test_what_the_source_raises_comes_after_the_results_before_it(method, source, isolate):
+    items, got = source(7, LookupError("no more")), []
+    with pytest.raises(LookupError, match="no more"):
+        for result in getattr(Pool(3), method)(double, items, isolate=isolate):
+            got.append(result)
+    assert sorted(got) == [2 * n for n in range(7)]
+    assert items.closed
+
+
+@both
+@methods
+@sources
+def test_a_source_that_fails_at_once_fails_the_call(method, source, isolate):
+    with pytest.raises(LookupError):
+        list(getattr(Pool(3), method)(double, source(0, LookupError()), isolate=isolate))
+    with pytest.raises(LookupError):
+        Pool(3).map(double, source(2, LookupError()), return_exceptions=True, isolate=isolate)
+
+
+@both
+@methods
+@sources
+@pytest.mark.parametrize("how", ["break", "close", "failure"])
+def test_the_source_is_closed_where_the_loop_is_left(method, source, how, isolate):
+    async def run(n):
+        await asyncio.sleep(0)
+        if how == "failure" and n == 5:
+            raise ValueError(n)
+        return n
+
+    items, pool = source(), Pool(2)
+    stream = getattr(pool, method)(run, items, isolate=isolate)
+    if how == "failure":
+        with pytest.raises(ValueError):
+            list(stream)
+    else:
+        next(stream)
+        if how == "close":
+            stream.close()
+        del stream
+    assert items.closed
+    assert len(pool) == 0
+
+
+@both
+@sources
+def test_a_stream_that_was_never_begun_leaves_its_source_alone(source, isolate):
+    items = source()
+    stream = Pool(2).imap(double, items, isolate=isolate)
+    stream.close()
+    assert items.pulled == 0
+    assert list(stream) == []
+
+
+@both
+def test_items_end_even_if_their_source_fails_in_closing(isolate):
+    ended = []
+
+    def source():
+        try:
+            yield from range(100)
+        finally:
+            raise LookupError("in closing")
+
+    async def run(n):
+        try:
+            await (asyncio.Event().wait() if n else asyncio.sleep(0))
+        finally:
+            ended.append(n)
+
+    with Pool(3) as pool:
+        stream = pool.imap(run, source(), isolate=isolate)
+        next(stream)
+        with pytest.raises(LookupError, match="in closing"):
+            stream.close()
+        assert len(pool) == 0
+        before = len(ended)
+    assert len(ended) == before >= 1
+
+
+@both
+def test_what_an_async_source_raises_in_being_closed_is_not_lost(isolate):
+    async def source():
+        try:
+            yield 1
+            await asyncio.Event().wait()
+        finally:
+            raise LookupError("in closing")
+
+    pool, seen = Pool(2), []
+    stream = pool.imap(double, source(), isolate=isolate)
+    next(stream)
+    try:
+        stream.close()
+    except LookupError as error:
+        seen.append(error)
+    seen += pool.take_errors()
+    assert [str(error) for error in seen] == ["in closing"]
+
+
+@both
+@pytest.mark.timeout(5)
+def test_an_async_iterator_whose_aclose_fails_does_not_hang(isolate):
+    class Source:
+        left = 3
+
+        def __aiter__(self):
+            return self
+
+        async def __anext__(self):
+            if not self.left:
+                raise StopAsyncIteration
+            self.left -= 1
+            return self.left
+
+        async def aclose(self):
+            raise LookupError("in closing")
+
+    with pytest.raises(LookupError, match="in closing"):
+        list(Pool(2).imap(double, Source(), isolate=isolate))
+
+
+@both
+def test_an_async_source_that_is_slow_does_not_hold_back_results(isolate):
+    class Source:
+        def __init__(self):
+            self.n = 0
+
+        def __aiter__(self):
+            return self
+
+        async def __anext__(self):
+            self.n += 1
+            if self.n > 3:
+                await asyncio.Event().wait()
+            return self.n
+
+    with Pool(4) as pool:
+        stream = pool.imap_unordered(double, Source(), isolate=isolate)
+        assert sorted(next(stream) for _ in range(3)) == [2, 4, 6]
+        stream.close()
+
+
+@both
+def test_nothing_holds_a_slot_while_it_waits_for_an_async_source(isolate):
+    class Source:
+        def __aiter__(self):
+            return self
+
+        async def __anext__(self):
+            await go_on.wait()
+            raise StopAsyncIteration
+
+    async def open_it():
+        go_on.set()
+        return "ran"
+
+    go_on = asyncio.Event()
+    pool = Pool(1)
+    task = pool.spawn(open_it())
+    assert list(pool.imap(double, Source(), isolate=isolate)) == []
+    assert task.result() == "ran"
+
+
+@both
+@methods
+def test_several_threads_may_consume_one_stream_whatever_its_source(method, in_thread, isolate):
+    def source():
+        yield from range(3)
+        in_source.set()
+        assert go_on.wait(5)
+        yield from range(3, 30)
+
+    def consume():
+        got = []
+        for result in stream:
+            got.append(result)
+        return got
+
+    def open_later():
+        assert in_source.wait(5)
+        threading.Event().wait(0.05)  # the others come to the source meanwhile
+        go_on.set()
+
+    in_source, go_on = threading.Event(), threading.Event()
+    with Pool(3) as pool:
+        stream = getattr(pool, method)(double, source(), isolate=isolate)
+        calls = [in_thread(consume) for _ in range(3)]
+        open_later()
+        got = [result for call in calls for result in call()]
+    assert sorted(got) == [2 * n for n in range(30)]
+
+
+@both
+@sources
+def test_a_closed_pool_pulls_no_more(source, isolate):
+    items, pool = source(), Pool(2)
+    stream = pool.imap(double, items, isolate=isolate)
+    next(stream)
+    pool.close()
+    before = items.pulled
+    with pytest.raises((RuntimeError, CancelledError)):
+        while True:
+            next(stream)
+    assert items.pulled == before
+    stream.close()
+    assert items.closed

@@ -1,0 +1,182 @@
+"""How plain functions end: failures, interrupts, cancellation (rules 7 and 17)."""
+
+import asyncio
+import threading
+import time
+
+import pytest
+
+from aioutils import Group, Pool, Yielder
+
+
+def test_a_stop_iteration_is_told_as_everywhere_in_asyncio():
+    with Group() as group:
+        error = group.spawn(next, iter(())).exception()
+    assert isinstance(error, RuntimeError) and isinstance(error.__cause__, StopIteration)
+
+
+def test_a_stop_iteration_ends_no_iteration():
+    with Yielder() as y:
+        y.spawn(next, iter(()))
+        y.spawn(int)
+        got = []
+        with pytest.raises(RuntimeError):
+            for result in y:
+                got.append(result)
+    assert got == [0]
+
+
+def test_cancelled_error_of_a_function_is_its_end():
+    def give_up():
+        raise asyncio.CancelledError
+
+    with Group() as group:
+        task = group.spawn(give_up)
+        group.join()
+        assert task.cancelled()
+
+
+@pytest.mark.parametrize("kind", [SystemExit, KeyboardInterrupt])
+def test_system_exit_of_a_function_leaves_the_wait_after_the_others_cleaned_up(kind):
+    log = []
+    running = threading.Event()
+
+    def leave():
+        running.wait(5)
+        raise kind(3)
+
+    async def tidy():
+        try:
+            running.set()
+            await asyncio.Event().wait()
+        finally:
+            await asyncio.sleep(0)
+            log.append("cleaned up")
+
+    with Group() as group:
+        group.spawn(tidy())
+        group.spawn(leave)
+        with pytest.raises(kind):
+            group.join()
+        assert log == ["cleaned up"]
+        assert group.spawn(int).result() == 0
+
+
+def test_a_function_that_is_cancelled_runs_to_its_end_and_is_waited_for():
+    running, release, log = threading.Event(), threading.Event(), []
+
+    def block():
+        running.set()
+        release.wait(5)
+        log.append("ended")
+
+    async def cancel():
+        await asyncio.to_thread(running.wait, 5)
+        task.cancel()
+        await asyncio.sleep(0.001)
+        assert not task.done()
+        release.set()
+
+    with Pool(2) as pool:
+        task = pool.spawn(block)
+        pool.spawn(cancel())
+        pool.join()
+        assert log == ["ended"] and task.cancelled()
+
+
+def test_a_function_that_is_cancelled_keeps_its_slot_until_its_end():
+    running, release, log = threading.Event(), threading.Event(), []
+
+    def block():
+        running.set()
+        release.wait(5)
+        log.append("first ends")
+
+    with Pool(1) as pool:
+        task = pool.spawn(block)
+        assert pool.join(timeout=0) is False
+        assert running.wait(5)
+        task.cancel()
+        pool.spawn(log.append, "second starts")
+        assert pool.join(timeout=0.005) is False
+        assert log == []
+        release.set()
+        pool.join()
+    assert log == ["first ends", "second starts"]
+
+
+def test_what_a_cancelled_function_returns_is_closed():
+    running, release = threading.Event(), threading.Event()
+
+    async def never():
+        raise AssertionError
+
+    coroutine = never()
+
+    def block():
+        running.set()
+        release.wait(5)
+        return coroutine
+
+    with Pool(1) as pool:
+        task = pool.spawn(block)
+        pool.join(timeout=0)
+        assert running.wait(5)
+        task.cancel()
+        release.set()
+        pool.join()
+    assert coroutine.cr_frame is None
+
+
+def test_a_failure_of_a_cancelled_function_is_told():
+    running, release = threading.Event(), threading.Event()
+
+    def block():
+        running.set()
+        release.wait(5)
+        raise ValueError("while cancelled")
+
+    with Pool(1) as pool:
+        task = pool.spawn(block)
+        pool.join(timeout=0)
+        assert running.wait(5)
+        task.cancel()
+        release.set()
+        pool.join(raise_error=False)
+        assert isinstance(task.exception(), ValueError)
+
+
+def test_close_waits_for_functions():
+    log, running, release = [], threading.Event(), threading.Event()
+
+    def block():
+        running.set()
+        release.wait(5)
+        time.sleep(0.01)
+        log.append("ended")
+
+    pool = Pool(1)
+    pool.spawn(block)
+    pool.join(timeout=0)
+    assert running.wait(5)
+    release.set()
+    pool.close()
+    assert log == ["ended"]
+
+
+def test_functions_already_in_threads_go_on_between_two_waits():
+    running, release, ended = threading.Event(), threading.Event(), threading.Event()
+
+    def block():
+        running.set()
+        release.wait(5)
+        ended.set()
+        return "done"
+
+    with Group() as group:
+        task = group.spawn(block)
+        assert group.join(timeout=0) is False
+        assert running.wait(5)
+        release.set()
+        assert ended.wait(5) and not task.done()
+        assert task.result() == "done"
