@@ -139,4 +139,4 @@ def test_functions_in_threads_never_exceed_the_limit(size):
         for _ in range(40):
             pool.spawn(run)
         pool.join()
-    assert most == size
+    assert 1 <= most <= size
