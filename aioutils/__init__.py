@@ -4,14 +4,16 @@ The layers, each importing only from those below it:
 
 - yielder: `Yielder`, `OrderedYielder`, `yielding`, `ordered_yielding`: results one by one
 - pool: `Pool`, a group with a limit
-- group: `Group`, tasks that are joined together
+- group, _mapping: `Group`, tasks that are joined together; `map` and its family
+- _tool, _body: what the four tools share; the block of an ``async with``
+- _stream, _hand, _source, _crew, _flow: handing results out, and pulling what gives them
 - task: `Task`, the handle of what was spawned
-- errors: what is raised for misuse
-- _ending, _tool: what the four tools share; how they are closed and dropped
-- _scheduler, _lane, _order, _stay, _failures, _job: who waits, runs, is done, has failed
-- _lease: who waits for whom, and lends his slot meanwhile
-- _loop, _waiting, _signals: who drives the loop, who sleeps, and what Ctrl-C does
+- _ending, _steps: joined, left, closed, dropped; procedures of several waits, for both worlds
+- _scheduler, _bound, _lane, _order, _stay, _failures: who waits, runs, is done, has failed
+- _lease, _job: who waits for whom, and lends his slot meanwhile
+- _loop, _owner, _waiting, _signals: who drives the loop, who sleeps, and what Ctrl-C does
 - _eventloop, _threads, _work: event loops, worker threads, what can be spawned
+- errors, _warnings: what is raised for misuse, and what is warned of
 """
 
 from .errors import ClosedError, DeadlockError, UnfinishedError, WrongLoopError

@@ -16,7 +16,8 @@ from typing import Literal
 from ._failures import distinct, note
 from ._job import RUNNING, Job
 from ._lease import block, pause, refuse
-from ._loop import Loop, winding_down
+from ._loop import Loop
+from ._owner import winding_down
 from ._scheduler import Scheduler, _all
 from ._stay import Stay
 from ._steps import Steps, arun, run, run_in_finalizer

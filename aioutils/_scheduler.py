@@ -19,20 +19,19 @@ from concurrent.futures import Executor
 from functools import partial
 
 from . import _eventloop, _work
+from ._bound import Bound
 from ._failures import Failures, OnError
 from ._job import CANCELLED, DONE, RUNNING, WAITING, Job
 from ._lane import Lane
 from ._lease import current
-from ._loop import Loop, Worker
 from ._order import Order
 from ._threads import Threads, call
-from ._waiting import Event, Moment, Waitable
-from .errors import WrongLoopError
+from ._waiting import Event, Waitable
 
 SLICE = 256  # jobs that start in one pass over the loop
 
 
-class Scheduler(Moment, Worker):
+class Scheduler(Bound):
     def __init__(
         self,
         kind: str,
@@ -42,11 +41,10 @@ class Scheduler(Moment, Worker):
         on_error: OnError = "continue",
         within: "Scheduler | None" = None,
     ) -> None:
-        super().__init__()
+        super().__init__(within)
         self.kind: str = kind  # of tool, for messages
         self.order: Order | None = order  # of what is spawned; a call of imap has one of its own
         self.listeners: list[Order] = []  # those who want to know of every task
-        self.loop: Loop | None = None
         self.main: Lane = Lane(self, size)
         self.calls: Lane = self.main if size is not None else Lane(self, threads)
         self.parking: Lane = Lane(self, None)
@@ -59,16 +57,9 @@ class Scheduler(Moment, Worker):
         self.closed: bool = False
         self._threads: Executor | None = None
         self._inbox: deque[Callable[[], object]] = deque()
-        self._due = False  # pump() will be called
         self._stopping = 0
         self._closing = False
         self.gone: Event = Event()  # closed, and everything left
-        self._lock = threading.RLock()
-        self._family: list[Scheduler] = [] if within is None else within._family
-        self._family.append(self)  # those who share a loop, whichever it is
-        if within is not None and within.loop is not None:
-            self.loop = within.loop
-            self.loop.attach(self)
         _all.add(self)
 
     def __repr__(self) -> str:
@@ -86,57 +77,10 @@ class Scheduler(Moment, Worker):
             words.append(f"failed={len(self.failures)}")
         return f"<{' '.join(words)}>"
 
-    # Which loop. A wait decides it; where nothing is under way, the next wait may decide anew.
-
-    def bound(self) -> Loop:
-        """The loop to wait on in sync code: one of our own, if none was bound yet."""
-        loop = self.loop
-        if loop is None or not (loop.private or self._is_tied()):
-            loop = self._bind(Loop(), loop)
-        return loop
-
-    def bind_running(self, who: object) -> None:
-        """Binds to the loop that runs in this thread; `who` is awaited there."""
-        running, loop = Loop.current(), self.loop
-        if loop is not running:
-            if loop is not None and self._is_tied():
-                raise WrongLoopError(
-                    f"{who!r} of {self!r} runs on another loop than the one that awaits it; "
-                    "make one of the two tools with within= the other"
-                )
-            self._bind(running, loop)
-
-    def _is_tied(self) -> bool:
-        return any(member._has_begun() for member in tuple(self._family))
-
     def _has_begun(self) -> bool:
         if self.running or self.parked or self._inbox:
             return self.loop is not None and not self.loop.is_over()
         return bool(self.waiting and self.loop is not None and self.loop.runs_now())
-
-    def _bind(self, loop: Loop, old: Loop | None) -> Loop:
-        """Returns the loop that it is bound to: another thread may have been quicker."""
-        with self._family[0]._lock:
-            if self.loop is not old:
-                assert self.loop is not None
-                return self.loop
-            family = tuple(self._family)
-            for member in family:
-                member.loop = loop
-                loop.attach(member)
-        for member in family:
-            if old is not None:
-                old.detach(member)
-            member._due = False
-            member.wake()
-        return loop
-
-    def leave_family(self) -> None:
-        """The others keep the loop."""
-        if self in self._family:
-            self._family.remove(self)
-            if not self._family:
-                self._family.append(self)
 
     # From any thread.
 
@@ -178,17 +122,6 @@ class Scheduler(Moment, Worker):
         self._inbox.append(action)
         if not self._due:
             self.wake()
-
-    def wake(self) -> None:
-        loop = self.loop
-        if loop is None or self._due:
-            return
-        self._due = True
-        try:
-            loop.wake(self.pump)
-        except BaseException:  # a signal: without this nobody would wake the loop any more
-            self._due = False
-            raise
 
     def cancel(self, job: Job) -> bool:
         with self._lock:
