@@ -131,6 +131,33 @@ def test_the_cancelled_wait_for_their_slot_as_well(way):
     assert bodies.most == 1
 
 
+def test_a_task_that_waits_again_before_its_turn_leaves_the_slot_to_others():
+    """Another part of it began to wait meanwhile, for a task that needs the slot."""
+
+    async def parent():
+        await asyncio.gather(first(), second())
+
+    async def first():
+        await others.spawn(begin.wait)
+
+    async def second():
+        await again.wait()
+        await pool.spawn(asyncio.sleep, 0)
+
+    async def busy():
+        for event in (begin, again):
+            event.set()
+            for _ in range(5):
+                await asyncio.sleep(0)
+
+    begin, again = asyncio.Event(), asyncio.Event()
+    with Group() as others, Pool(1) as pool:
+        pool.spawn(parent())
+        pool.spawn(busy())
+        assert pool.join(timeout=5) is True
+        assert pool.free_count() == 1
+
+
 def test_a_task_that_is_cancelled_twice_while_it_wants_its_slot_back():
     async def parent():
         try:

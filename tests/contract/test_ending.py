@@ -153,3 +153,27 @@ def test_two_threads_may_close_at_once(make, in_thread):
         for close in closing:
             close()
         assert log == ["cleaned up"]
+
+
+def test_interpreter_exit_is_silent_about_what_tasks_had_started(run_script):
+    """asyncio tasks of their own, which the tool does not know."""
+    done = run_script(
+        """
+        import asyncio
+        from aioutils import Group
+
+        async def children():
+            async with asyncio.TaskGroup() as children:
+                children.create_task(asyncio.Event().wait())
+
+        async def stray():
+            strays.append(asyncio.create_task(asyncio.Event().wait()))
+            await asyncio.gather(asyncio.Event().wait())
+
+        strays, group = [], Group()
+        group.spawn(children())
+        group.spawn(stray())
+        print(group.join(timeout=0.01))
+        """
+    )
+    assert (done.stdout, done.stderr) == ("False\n", "")
