@@ -9,7 +9,7 @@ The layers, each importing only from those below it:
 - _stream, _hand, _source, _crew, _flow: handing results out, and pulling what gives them
 - task: `Task`, the handle of what was spawned
 - _ending, _steps: joined, left, closed, dropped; procedures of several waits, for both worlds
-- _scheduler, _bound, _lane, _order, _stay, _failures: who waits, runs, is done, has failed
+- _scheduler, _roster, _bound, _lane, _order, _stay, _failures: who waits, runs, is done
 - _lease, _job: who waits for whom, and lends his slot meanwhile
 - _loop, _owner, _waiting, _signals: who drives the loop, who sleeps, and what Ctrl-C does
 - _eventloop, _threads, _work: event loops, worker threads, what can be spawned

@@ -174,6 +174,15 @@ else:
         yield
 
 
+def abandon(loop: asyncio.AbstractEventLoop) -> None:
+    """Closes a loop on which nothing may be run any more, and ends what users left on it."""
+    strays = asyncio.all_tasks(loop)
+    loop.close()  # first, or async generators would want it to run
+    for stray in strays:
+        stray._log_destroy_pending = False  # type: ignore[attr-defined]
+        forget(stray)
+
+
 def forget(task: "asyncio.Task[Any]") -> None:
     """Ends a task that will never be run again, as far as that is possible without its loop."""
     coroutine = task.get_coro()

@@ -117,7 +117,7 @@ class Owner:
             self._event_loop = self.thread = None
             _owners.pop(id(loop), None)
         if close:
-            loop.close()
+            _eventloop.abandon(loop)
         return loop
 
     def _forked(self) -> None:

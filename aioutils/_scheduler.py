@@ -11,27 +11,24 @@ a job is either started or cancelled, never both.
 """
 
 import asyncio
-import threading
 import weakref
-from collections import deque
 from collections.abc import Callable, Iterable
 from concurrent.futures import Executor
 from functools import partial
 
 from . import _eventloop, _work
-from ._bound import Bound
-from ._failures import Failures, OnError
+from ._failures import OnError
 from ._job import CANCELLED, DONE, RUNNING, WAITING, Job
 from ._lane import Lane
 from ._lease import current
 from ._order import Order
+from ._roster import Roster
 from ._threads import Threads, call
-from ._waiting import Event, Waitable
 
 SLICE = 256  # jobs that start in one pass over the loop
 
 
-class Scheduler(Bound):
+class Scheduler(Roster):
     def __init__(
         self,
         kind: str,
@@ -41,65 +38,17 @@ class Scheduler(Bound):
         on_error: OnError = "continue",
         within: "Scheduler | None" = None,
     ) -> None:
-        super().__init__(within)
-        self.kind: str = kind  # of tool, for messages
+        super().__init__(kind, size, threads, on_error, within)
         self.order: Order | None = order  # of what is spawned; a call of imap has one of its own
         self.listeners: list[Order] = []  # those who want to know of every task
-        self.main: Lane = Lane(self, size)
-        self.calls: Lane = self.main if size is not None else Lane(self, threads)
-        self.parking: Lane = Lane(self, None)
-        self.running: set[Job] = set()
-        self.parked: list[Job] = []  # what takes no slot: contexts, first to last, and sources
-        self.failures: Failures = Failures(on_error)
         self.on_failing: Callable[[], object] | None = None  # told when a failure ends the rest
         # Where jobs were spawned, if somebody wants to know.
         self.origins: weakref.WeakKeyDictionary[Job, str] = weakref.WeakKeyDictionary()
-        self.closed: bool = False
         self._threads: Executor | None = None
-        self._inbox: deque[Callable[[], object]] = deque()
         self._stopping = 0
-        self._closing = False
-        self.gone: Event = Event()  # closed, and everything left
         _all.add(self)
 
-    def __repr__(self) -> str:
-        held = sum(lane.held for lane in self.lanes)
-        words = [self.kind]
-        if self.main.size is not None:
-            words.append(f"size={self.main.size}")
-        if self.closed:
-            words.append("closed")
-        else:
-            words += [f"running={held}", f"waiting={self.waiting}"]
-            if len(self.running) > held:
-                words.append(f"lent={len(self.running) - held}")
-        if self.failures:
-            words.append(f"failed={len(self.failures)}")
-        return f"<{' '.join(words)}>"
-
-    def _has_begun(self) -> bool:
-        if self.running or self.parked or self._inbox:
-            return self.loop is not None and not self.loop.is_over()
-        return bool(self.waiting and self.loop is not None and self.loop.runs_now())
-
     # From any thread.
-
-    @property
-    def waiting(self) -> int:
-        return sum(len(lane.waiting) - lane.dead for lane in self.lanes)
-
-    @property
-    def lanes(self) -> tuple[Lane, ...]:
-        return (self.main,) if self.calls is self.main else (self.main, self.calls)
-
-    def count(self) -> int:
-        with self._lock:
-            return len(self.running) + self.waiting
-
-    def unfinished(self) -> list[Job]:
-        with self._lock:
-            waiting = [job for lane in self.lanes for job in tuple(lane.waiting)]
-            return [*self.running, *(job for job in waiting if job._state is WAITING)]
 
     def submit(self, job: Job) -> None:
         if self.failures.failing and not self.failures and self.is_idle():
@@ -155,12 +104,6 @@ class Scheduler(Bound):
         self._stopping += 1
         self.cancel_all()
 
-    def begin_closing(self) -> bool:
-        """Returns True for the first who closes."""
-        with self._lock:
-            first, self._closing = not self._closing, True
-            return first
-
     def go_on(self) -> None:
         self._stopping = max(0, self._stopping - 1)
 
@@ -180,16 +123,6 @@ class Scheduler(Bound):
                 loop.let_go()
         else:
             self.post(action)
-
-    def is_idle(self) -> bool:
-        with self._lock:  # a job on its way from waiting to running is in neither
-            return not (self.running or self._inbox or self.waiting)
-
-    def reached(self) -> bool:
-        return self.is_idle()
-
-    def blockers(self) -> Iterable[Waitable]:
-        return self.unfinished()
 
     # On the loop.
 
@@ -382,19 +315,8 @@ class Scheduler(Bound):
             job.tell()
 
     def forked(self) -> None:
-        """In the child: what ran goes on in the parent only; what waits may run in both."""
-        self._lock = threading.RLock()
-        for job in [*self.running, *self.parked]:
-            job._state = CANCELLED
-            _eventloop.inherit(job._runner)
-        self.running, self.parked = set(), []
-        for lane in self.lanes:
-            lane.returning.clear()
-            lane.held = 0
-        self._inbox.clear()
-        self._watchers.clear()
+        super().forked()
         self._threads = None
-        self._due = False
 
 
 _all: "weakref.WeakSet[Scheduler]" = weakref.WeakSet()

@@ -1,0 +1,111 @@
+"""Who waits, who runs, and who is parked: what a scheduler keeps, and what can be asked of it.
+
+Asked from any thread. A job on its way from waiting to running is in neither place for a moment,
+so whoever moves it, and whoever looks at both, holds the lock.
+"""
+
+import threading
+from collections import deque
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, cast
+
+from . import _eventloop
+from ._bound import Bound
+from ._failures import Failures, OnError
+from ._job import CANCELLED, WAITING, Job
+from ._lane import Lane
+from ._waiting import Event, Waitable
+
+if TYPE_CHECKING:
+    from ._scheduler import Scheduler
+
+
+class Roster(Bound):
+    def __init__(
+        self,
+        kind: str,
+        size: int | None,
+        threads: int | None,
+        on_error: OnError,
+        within: Bound | None,
+    ) -> None:
+        super().__init__(within)
+        me = cast("Scheduler", self)
+        self.kind: str = kind  # of tool, for messages
+        self.main: Lane = Lane(me, size)
+        self.calls: Lane = self.main if size is not None else Lane(me, threads)
+        self.parking: Lane = Lane(me, None)
+        self.running: set[Job] = set()
+        self.parked: list[Job] = []  # what takes no slot: contexts, first to last, and sources
+        self.failures: Failures = Failures(on_error)
+        self.closed: bool = False
+        self._closing = False
+        self.gone: Event = Event()  # closed, and everything left
+        self._inbox: deque[Callable[[], object]] = deque()
+
+    def __repr__(self) -> str:
+        held = sum(lane.held for lane in self.lanes)
+        words = [self.kind]
+        if self.main.size is not None:
+            words.append(f"size={self.main.size}")
+        if self.closed:
+            words.append("closed")
+        else:
+            words += [f"running={held}", f"waiting={self.waiting}"]
+            if len(self.running) > held:
+                words.append(f"lent={len(self.running) - held}")
+        if self.failures:
+            words.append(f"failed={len(self.failures)}")
+        return f"<{' '.join(words)}>"
+
+    @property
+    def waiting(self) -> int:
+        return sum(len(lane.waiting) - lane.dead for lane in self.lanes)
+
+    @property
+    def lanes(self) -> tuple[Lane, ...]:
+        return (self.main,) if self.calls is self.main else (self.main, self.calls)
+
+    def count(self) -> int:
+        with self._lock:
+            return len(self.running) + self.waiting
+
+    def unfinished(self) -> list[Job]:
+        with self._lock:
+            waiting = [job for lane in self.lanes for job in tuple(lane.waiting)]
+            return [*self.running, *(job for job in waiting if job._state is WAITING)]
+
+    def is_idle(self) -> bool:
+        with self._lock:  # a job on its way from waiting to running is in neither
+            return not (self.running or self._inbox or self.waiting)
+
+    def reached(self) -> bool:
+        return self.is_idle()
+
+    def blockers(self) -> Iterable[Waitable]:
+        return self.unfinished()
+
+    def _has_begun(self) -> bool:
+        if self.running or self.parked or self._inbox:
+            return self.loop is not None and not self.loop.is_over()
+        return bool(self.waiting and self.loop is not None and self.loop.runs_now())
+
+    def begin_closing(self) -> bool:
+        """Returns True for the first who closes."""
+        with self._lock:
+            first, self._closing = not self._closing, True
+            return first
+
+    def forked(self) -> None:
+        """In the child: what ran goes on in the parent only; what waits may run in both."""
+        self._lock = threading.RLock()
+        for job in [*self.running, *self.parked]:
+            job._state = CANCELLED
+            _eventloop.inherit(job._runner)
+        self.running, self.parked = set(), []
+        for lane in self.lanes:
+            lane.returning.clear()
+            lane.held = 0
+        self._inbox.clear()
+        self._watchers.clear()
+        self._due = False
