@@ -216,8 +216,7 @@ class Loop(Owner):
         loop = self.event_loop
         assert isinstance(loop, _eventloop.EventLoop)
         timer: asyncio.TimerHandle | None = None
-        first = self.thread is None
-        self.thread = threading.get_ident()
+        first = self._enter_thread()
         self.admits = False
         self._running = True
         begin = loop.call_soon(self._admit if first else self._look, context=self._context)

@@ -74,6 +74,11 @@ class Owner:
                     _owners[id(self._event_loop)] = self
         return self._event_loop
 
+    def _enter_thread(self) -> bool:
+        """Returns True if nobody has driven it before."""
+        first, self.thread = self.thread is None, threading.get_ident()
+        return first
+
     def runs_now(self) -> bool:
         """True if somebody runs it, in whatever thread."""
         raise AssertionError(type(self))

@@ -12,7 +12,7 @@ a job is either started or cancelled, never both.
 
 import asyncio
 import weakref
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from concurrent.futures import Executor
 from functools import partial
 
@@ -202,7 +202,7 @@ class Scheduler(Roster):
             job._state = CANCELLED
         except BaseException as error:
             if self.loop is None or not self.loop.is_here():
-                self._lost(job)  # closed by give_up, or by the collector
+                self._lost(job)  # given up, or closed by the collector
                 return
             job.fail(error)
             if isinstance(error, (KeyboardInterrupt, SystemExit)):
@@ -291,17 +291,7 @@ class Scheduler(Roster):
 
     def abandon(self) -> None:
         """Gives up on everything unfinished, where it stands."""
-        self.give_up(self.unfinished() + self.parked)
-        self.parked.clear()
-        for lane in self.lanes:
-            lane.waiting.clear()
-            lane.returning.clear()
-            lane.held = lane.dead = 0
-        self.shut(wait=False)
-        self._tell()
-
-    def give_up(self, jobs: Iterable[Job]) -> None:
-        for job in jobs:
+        for job in self.unfinished() + self.parked:
             runner, job._runner = job._runner, None
             if job._state is not RUNNING:
                 self.cancel(job)
@@ -309,10 +299,15 @@ class Scheduler(Roster):
             job._state = CANCELLED
             if runner is not None:
                 _eventloop.forget(runner)
-            self.running.discard(job)
-            if job._lease is None or not job._lease.lent:
-                job._lane.held -= 1
             job.tell()
+        self.running.clear()
+        self.parked.clear()
+        for lane in self.lanes:
+            lane.waiting.clear()
+            lane.returning.clear()
+            lane.held = lane.dead = 0
+        self.shut(wait=False)
+        self._tell()
 
     def forked(self) -> None:
         super().forked()
