@@ -79,6 +79,8 @@ def is_async(function: Any) -> bool:
 
 def name_of(work: Any) -> str:
     """The function's name, for the task's."""
+    if type(work) is types.CoroutineType:
+        return work.__qualname__
     if type(work) is Call:
         work = work.function
     while isinstance(work, functools.partial):
