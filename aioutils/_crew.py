@@ -86,15 +86,8 @@ class Crew(Each):
     task cancelled. After a pause it lets the loop look at its I/O first.
     """
 
-    def __init__(
-        self,
-        scheduler: "Scheduler",
-        order: Order,
-        function: Any,
-        star: bool,
-        buffer: int | None,
-    ) -> None:
-        super().__init__(scheduler, order, function, star, buffer)
+    def __init__(self, *args: Any) -> None:
+        super().__init__(*args)
         self._items: deque[Item] = deque()
         self._workers: set[Job] = set()
         self._hired = 0
