@@ -4,7 +4,7 @@
 # is tested is what a user gets; `-P` below keeps the checkout itself off sys.path.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test cov check stress clean
+.PHONY: help demo test test-uvloop test-integration cov check bench bench-quick stress clean
 .DELETE_ON_ERROR:
 
 # The first interpreter that is new enough, python3 before the others. `make test PYTHON=python3.12` chooses one.
@@ -31,8 +31,12 @@ $(shell test ! -e $(V)/.created || $(PY) -I -c '' 2>/dev/null || rm -rf $(V))
 help:
 	@echo 'make demo     crawl a small site that the demo starts itself; URL=https://... crawls that host'
 	@echo 'make test     run the tests; ARGS="-k pool" chooses'
+	@echo 'make test-uvloop   the same with every tool on uvloop'
+	@echo 'make test-integration   Jupyter, Flask, Django, FastAPI and Celery run a Pool; installs them first'
 	@echo 'make cov      the tests under coverage, then once more with -X dev and PYTHONASYNCIODEBUG=1'
-	@echo 'make check    ruff, mypy --strict, pyright --verifytypes'
+	@echo 'make check    ruff, mypy --strict, pyright --verifytypes, and no goal of bench-quick missed by far'
+	@echo 'make bench-quick   the goals of speed and memory, and how far we are, in two minutes; ARGS="--row pool" chooses'
+	@echo 'make bench    all contenders, tables and pictures of docs/performance.md; BENCH=fast: one round, no page'
 	@echo 'make stress   the long stress campaign'
 	@echo 'make clean    remove what these targets made'
 	@echo 'Each sets up .venv/<X.Y> first. PYTHON=python3.12 chooses the interpreter.'
@@ -42,6 +46,12 @@ demo: $(V)/.installed
 
 test: $(V)/.installed
 	$(PY) -P $(PYTEST)
+
+test-uvloop: $(V)/.installed
+	AIOUTILS_LOOP=uvloop $(PY) -P $(PYTEST) --ignore=tests/docs
+
+test-integration: $(V)/.installed $(V)/.integration
+	$(PY) -P $(PYTEST) --timeout=100 tests/integration
 
 cov: $(V)/.installed
 	$(PY) -m coverage erase
@@ -57,12 +67,19 @@ check: $(V)/.installed $(V)/.checkers
 	$(PY) -m ruff format --check
 	$(PY) -m mypy --strict aioutils $(wildcard tests/typing)
 	PATH="$(CURDIR)/$(V)/bin:$$PATH" PYRIGHT_PYTHON_GLOBAL_NODE=0 $(PY) -m pyright --verifytypes aioutils --ignoreexternal
+	$(PY) benchmarks/quick.py --check
+
+bench-quick: $(V)/.installed
+	$(PY) benchmarks/quick.py $(ARGS)
+
+bench: $(V)/.installed $(V)/.contenders
+	$(PY) benchmarks/bench.py $(if $(filter fast,$(BENCH)),--fast) $(ARGS)
 
 stress: $(V)/.installed
 	AIOUTILS_STRESS=long $(PY) -P $(PYTEST) --timeout=1800 tests/stress
 
 clean:
-	rm -rf .venv build dist *.egg-info .coverage .coverage.* htmlcov .pytest_cache .mypy_cache .ruff_cache
+	rm -rf .venv benchmarks/results build dist *.egg-info .coverage .coverage.* htmlcov .pytest_cache .mypy_cache .ruff_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(V)/.created:
@@ -81,6 +98,14 @@ $(V)/.installed: $(V)/.created $(SOURCES)
 	$(PIP) install --no-build-isolation './$(V)/src[test,examples]'
 	@touch $@
 
+$(V)/.contenders: setup.cfg | $(V)/.installed
+	$(PIP) install --no-build-isolation './$(V)/src[bench]'
+	@touch $@
+
 $(V)/.checkers: setup.cfg | $(V)/.installed
 	$(PIP) install --no-build-isolation './$(V)/src[check]'
+	@touch $@
+
+$(V)/.integration: setup.cfg | $(V)/.installed
+	$(PIP) install --no-build-isolation './$(V)/src[integration]'
 	@touch $@

@@ -2,24 +2,31 @@
 
 The layers, each importing only from those below it:
 
+- tools: `on`, a function bound to an executor
+- dual, _sync, _sync_calls: `dual`, async functions that sync code can call too
 - yielder: `Yielder`, `OrderedYielder`, `yielding`, `ordered_yielding`: results one by one
 - pool: `Pool`, a group with a limit
 - group, _mapping: `Group`, tasks that are joined together; `map` and its family
 - _tool, _body: what the four tools share; the block of an ``async with``
 - _stream, _hand, _source, _crew, _flow: handing results out, and pulling what gives them
 - task: `Task`, the handle of what was spawned
-- _ending, _steps: joined, left, closed, dropped; procedures of several waits, for both worlds
-- _scheduler, _roster, _bound, _lane, _order, _stay, _failures: who waits, runs, is done
+- _dropping: what nobody holds any more
+- _ending, _steps: joined, left, closed; procedures of several waits, for both worlds
+- _scheduler, _admission, _roster, _bound, _lane, _order, _stay, _failures: who waits, runs, is done
 - _lease, _job: who waits for whom, and lends his slot meanwhile
 - _loop, _owner, _waiting, _signals: who drives the loop, who sleeps, and what Ctrl-C does
-- _eventloop, _threads, _work: event loops, worker threads, what can be spawned
+- _options: what a tool was told
+- _eventloop, _clock, _threads, _place, _work: event loops and their clock, worker threads, the
+  executors of users, what can be spawned
 - errors, _warnings: what is raised for misuse, and what is warned of
 """
 
+from .dual import dual
 from .errors import ClosedError, DeadlockError, UnfinishedError, WrongLoopError
 from .group import Group
 from .pool import Pool
 from .task import Task
+from .tools import on
 from .yielder import OrderedYielder, Yielder, ordered_yielding, yielding
 
 __all__ = [
@@ -32,6 +39,8 @@ __all__ = [
     "UnfinishedError",
     "WrongLoopError",
     "Yielder",
+    "dual",
+    "on",
     "ordered_yielding",
     "yielding",
 ]

@@ -6,6 +6,7 @@ Where nothing of the family is under way, the next wait may decide anew.
 
 import threading
 
+from ._eventloop import LoopFactory
 from ._loop import Loop
 from ._owner import Worker
 from ._waiting import Moment
@@ -13,22 +14,27 @@ from .errors import WrongLoopError
 
 
 class Bound(Moment, Worker):
-    def __init__(self, within: "Bound | None") -> None:
+    def __init__(self, factory: LoopFactory | None) -> None:
         super().__init__()
+        self._factory: LoopFactory | None = factory
         self.loop: Loop | None = None
         self._lock = threading.RLock()
         self._due = False  # pump() will be called
-        self._family: list[Bound] = [] if within is None else within._family
+        self._family: list[Bound] = [self]
+
+    def join_family(self, other: "Bound") -> None:
+        """Shares the other's loop; when all else is made, for somebody may be driving it."""
+        self._factory, self._family = other._factory, other._family
         self._family.append(self)
-        if within is not None and within.loop is not None:
-            self.loop = within.loop
+        if other.loop is not None:
+            self.loop = other.loop
             self.loop.attach(self)
 
     def bound(self) -> Loop:
         """The loop to wait on in sync code: one of our own, if none was bound yet."""
         loop = self.loop
         if loop is None or not (loop.private or self._is_tied()):
-            loop = self._bind(Loop(), loop)
+            loop = self._bind(Loop(factory=self._factory), loop)
         return loop
 
     def bind_running(self, who: object) -> None:
@@ -52,7 +58,7 @@ class Bound(Moment, Worker):
     def _bind(self, loop: Loop, old: Loop | None) -> Loop:
         """Returns the loop that it is bound to: another thread may have been quicker."""
         with self._family[0]._lock:
-            if self.loop is not old:
+            if self.loop is not old:  # pragma: no cover: two threads bind it at the same moment
                 assert self.loop is not None
                 return self.loop
             family = tuple(self._family)
@@ -68,18 +74,19 @@ class Bound(Moment, Worker):
 
     def leave_family(self) -> None:
         """The others keep the loop."""
-        if self in self._family:
-            self._family.remove(self)
-            if not self._family:
-                self._family.append(self)
+        self._family.remove(self)
+        if not self._family:
+            self._family.append(self)
 
     def wake(self) -> None:
-        loop = self.loop
-        if loop is None or self._due:
+        """Has `pump` called on the loop, which also does so by itself whenever it starts."""
+        if self._due:
             return
         self._due = True
+        if self.loop is None:
+            return
         try:
-            loop.wake(self.pump)
+            self.loop.wake(self.pump)
         except BaseException:  # a signal: without this nobody would wake the loop any more
             self._due = False
             raise

@@ -5,9 +5,12 @@ All else happens on the loop.
 """
 
 import asyncio
+import sys
 from collections import deque
+from collections.abc import Iterable
 from contextvars import Context, copy_context
 from functools import partial
+from gc import get_referents
 from typing import TYPE_CHECKING, Any
 
 from . import _work
@@ -31,7 +34,7 @@ class Each:
     ) -> None:
         self._scheduler = scheduler
         self.order: Order = order
-        self._function = function
+        self._function, self._executor = _work.placed(function)
         self._star = star
         self._calls = not _work.is_async(function)
         self._lane = scheduler.calls if self._calls else scheduler.main
@@ -40,22 +43,33 @@ class Each:
         self._buffer = self._size if buffer is None else buffer
         self.pulled: int = 0
 
-    def has_room(self) -> bool:
-        """True if an item may start: fewer than `size` are on their way, and fewer than `buffer`
-        results wait to be handed out."""
+    def room(self) -> int:
+        """How many items may start: `size` are on their way at most, and nothing starts while
+        `buffer` results wait to be handed out."""
         ended = self.order.ended
-        return self.pulled - ended < self._size and ended - self.order.taken < self._buffer
+        if ended - self.order.taken >= self._buffer:
+            return 0
+        return self._size - (self.pulled - ended)
 
-    def start(self, item: Any) -> None:
+    def goes_on(self) -> bool:
+        """True if nobody need be told of single results."""
+        return False
+
+    def start_all(self, items: Iterable[Any]) -> int:
+        """Returns how many there were."""
+        before = self.pulled
+        for item in items:
+            self._start(item)
+        return self.pulled - before
+
+    def _start(self, item: Any) -> None:
         try:
-            work = self._prepare(item)
+            work = self._prepare(item) if self._calls or self._star else self._function(item)
         except Exception as error:  # it refuses its arguments; that has its place as well
             self._refused(error)
         else:
-            job = Job(self._lane, work, copy_context(), self._name)
-            job._order = self.order
             self.pulled += 1
-            self._scheduler.submit(job)
+            self._scheduler.submit(Job(self._lane, work, copy_context(), self._name, self.order))
 
     def refill(self) -> None:
         """Before the consumer waits."""
@@ -75,7 +89,9 @@ class Each:
 
     def _prepare(self, item: Any) -> Any:
         args = item if self._star else (item,)
-        return _work.Call(self._function, tuple(args), {}) if self._calls else self._function(*args)
+        if self._calls:
+            return _work.Call(self._function, tuple(args), {}, self._executor)
+        return self._function(*args)
 
 
 class Crew(Each):
@@ -92,30 +108,44 @@ class Crew(Each):
         self._workers: set[Job] = set()
         self._hired = 0
         self._fresh = 0  # of these have not started yet
+        self._whole = self._buffer == sys.maxsize  # all results are wanted, none of them first
         self._halted = False  # by a failure
         self._context = copy_context()
 
-    def has_room(self) -> bool:
+    def room(self) -> int:
         """Some more than can run are pulled, so that a worker finds its next item at hand."""
-        if len(self._items) - self._fresh >= 2 * self._size:
-            return False
-        taken = self.order.taken
-        return self._has_buffer() and self.pulled - taken < self._size + self._buffer
+        if not self._has_buffer():
+            return 0
+        line, size = len(self._items) - self._fresh, self._size
+        if self._whole:
+            return 0 if line > size else 8 * size - line
+        return min(size + self._buffer - (self.pulled - self.order.taken), 2 * size - line)
 
-    def start(self, item: Any) -> None:
-        work = Item(self, item)
-        self.order.spawn(work)
-        self._items.append(work)
-        self.pulled += 1
-        self._refill()
+    def goes_on(self) -> bool:
+        return self._whole and bool(self._workers) and not self._halted
+
+    def start_all(self, items: Iterable[Any]) -> int:
+        line, order = self._items, self.order
+        before = self.pulled
+        for args in items:
+            item = Item(self, args)
+            order.spawn(item)
+            line.append(item)
+            self.pulled += 1
+        for _ in range(self.pulled - before):
+            if not self._refill():
+                break
+        return self.pulled - before
 
     def refill(self) -> None:
         self._halted = False
         self._refill()
 
-    def _refill(self) -> None:
+    def _refill(self) -> bool:
         if self._items and self._hired < self._size and self._has_buffer():
             self._hire()
+            return True
+        return False
 
     def jobs(self) -> list[Job]:
         self._items.clear()
@@ -139,7 +169,8 @@ class Crew(Each):
         self._fresh = min(self._fresh, self._hired)  # if it never started
         if worker._state is CANCELLED:
             self._cancel_items()  # the pool was cancelled, and they are what it has left
-        self._refill()
+        if not (self._refill() or self._items):
+            self.order.tell()  # it may have been the last
 
     def _cancel_items(self) -> None:
         while self._items:
@@ -150,47 +181,66 @@ class Crew(Each):
     async def _work_off(self) -> None:
         self._fresh -= 1
         items, order, lane, function = self._items, self.order, self._lane, self._function
-        me, loop = asyncio.current_task(), self._scheduler.loop
+        me, loop, star = asyncio.current_task(), self._scheduler.loop, self._star
         assert me is not None and loop is not None
         context = copy_context()
+        variables = get_referents(context)[-1]
         while items and self._has_buffer():
             item = items.popleft()
+            if self._whole and len(items) == self._size:
+                order.tell()  # the line gets short
             try:
-                args = item.args
-                item._outcome = await (function(*args) if self._star else function(args))
+                item._outcome = await (function(*item.args) if star else function(item.args))
                 item._state = DONE
-            except asyncio.CancelledError:
-                item._state = CANCELLED
-                if me.cancelling():
-                    raise
-            except (KeyboardInterrupt, SystemExit):
-                item._state = CANCELLED
-                raise
             except BaseException as error:
-                item.fail(error)
-                self._scheduler.failures.add(item)
-                self._halted = True  # the consumer may want no more
-            finally:
-                order.end(item)
-                del item
+                if self._failed(item, error, me):
+                    order.end(item)
+                    raise
+            order.end(item)
+            del item
             while not loop.admits:
                 await asyncio.sleep(0)
-            if lane.waiting or lane.returning:
+            if lane.waiting or lane.returning or me.cancelling():
                 return
-            if me.cancelling() or _changed(context):
+            if get_referents(copy_context())[-1] is not variables and _changed(context):
                 return
+
+    def _failed(self, item: "Item", error: BaseException, me: "asyncio.Task[Any]") -> bool:
+        """Returns True if it ends the worker as well."""
+        loop = self._scheduler.loop
+        given_up = loop is None or not loop.is_here()
+        if isinstance(error, asyncio.CancelledError):
+            item._state = CANCELLED
+            return given_up or me.cancelling() > 0
+        if given_up or isinstance(error, (KeyboardInterrupt, SystemExit)):
+            item._state = CANCELLED
+            return True
+        item.fail(error)
+        self._scheduler.failures.add(item)
+        self._halted = True  # the consumer may want no more
+        self.order.told = False
+        return False
 
 
 class Item(Job):
     """What a worker runs: the end of a job, without its beginning."""
 
-    __slots__ = ("args",)
+    __slots__ = ("args", "crew")
+
+    _lease = _watchers = _runner = _work = _context = None
 
     def __init__(self, crew: Crew, args: Any) -> None:
-        super().__init__(crew._lane, None, None, crew._name)
-        self._order = crew.order
+        self.crew: Crew = crew
+        self.args: Any = args
         self._state = RUNNING
-        self.args = args
+
+    @property
+    def _order(self) -> Order:  # type: ignore[override]
+        return self.crew.order
+
+    @property
+    def _name(self) -> str:  # type: ignore[override]
+        return self.crew._name
 
 
 class _Nobody:

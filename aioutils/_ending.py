@@ -1,34 +1,25 @@
-"""The ends of a tool: joined, closed, dropped, or caught by the interpreter's exit.
+"""The ends of a tool: joined, left, closed.
 
-- `close` waits: leftovers are cancelled and clean up, contexts are left, the loop goes.
-- `drop` is for finalizers, which come in any thread and inside anything: it runs the loop only
-  where that is safe, and otherwise says so with a ResourceWarning and closes the coroutines.
-- at exit nothing is run any more, and nothing is said but failures that nobody has seen.
+Closing waits: leftovers are cancelled and clean up, contexts are left, the loop goes.
 """
 
 import asyncio
-import atexit
 import logging
-import sys
-from collections.abc import Callable, Iterable
-from typing import Literal
+from collections.abc import Callable, Iterable, Mapping
 
 from ._failures import distinct, note
-from ._job import RUNNING, Job
+from ._job import Job
 from ._lease import block, pause, refuse
-from ._loop import Loop
+from ._options import OnExit
 from ._owner import winding_down
-from ._scheduler import Scheduler, _all
+from ._scheduler import Scheduler
 from ._stay import Stay
-from ._steps import Steps, arun, run, run_in_finalizer
+from ._steps import Steps, arun, run
 from ._waiting import Waitable
-from ._warnings import warn_dropped
 from .errors import UnfinishedError
 
-OnExit = Literal["wait", "cancel", "refuse"]
-
 _log = logging.getLogger("aioutils")
-_FIX = (
+FIX = (
     "Inside a task, spawn and await, and let the code outside of the tasks join and close; "
     "in async code write 'async with' and 'await tool.wait()'."
 )
@@ -52,7 +43,7 @@ class Ended(Waitable):
 
     def reached(self) -> bool:
         if self.failures is None and self._scheduler.is_idle():
-            self.ended = self._scheduler.failures.ended
+            self.ended = self._scheduler.ended
             self.failures = self._scheduler.failures.errors()
         return self.failures is not None
 
@@ -67,7 +58,8 @@ class Ended(Waitable):
         return self._scheduler.unfinished()
 
     def _look(self) -> None:
-        if self.reached() and self._notify is not None:
+        # Not reached: another thread spawned something just now.
+        if self.reached() and self._notify is not None:  # pragma: no branch
             self._notify()
 
 
@@ -77,10 +69,10 @@ def join(scheduler: Scheduler, timeout: float | None) -> Ended | None:
     if not ended.reached():
         loop = scheduler.bound()
         if timeout == 0:
-            refuse(loop, ended, _FIX)
+            refuse(loop, ended, FIX)
             loop.run_once()
         else:
-            block(loop, ended, timeout, _FIX)
+            block(loop, ended, timeout, FIX)
     return ended if ended.reached() else None
 
 
@@ -93,31 +85,36 @@ async def wait(scheduler: Scheduler, timeout: float | None) -> Ended | None:
             if not ended.reached():
                 await asyncio.sleep(0)
     else:
-        await pause(ended, _FIX, timeout)
+        await pause(ended, FIX, timeout)
     return ended if ended.reached() else None
 
 
 def close(scheduler: Scheduler) -> None:
     if scheduler.closed:
         return
-    if scheduler.loop is not None:
-        refuse(scheduler.loop, Ended(scheduler), _FIX)
-    run(closing(scheduler), scheduler, _FIX)
+    _refuse(scheduler)
+    run(closing(scheduler), scheduler, FIX)
 
 
 def leave(scheduler: Scheduler, on_exit: OnExit, error: BaseException | None) -> None:
-    if scheduler.loop is not None and not scheduler.closed:
-        refuse(scheduler.loop, Ended(scheduler), _FIX)
-    run(leaving(scheduler, on_exit, error), scheduler, _FIX)
+    if not scheduler.closed:
+        _refuse(scheduler)
+    run(leaving(scheduler, on_exit, error), scheduler, FIX)
+
+
+def _refuse(scheduler: Scheduler) -> None:
+    """Where nothing is under way, there is nothing that would wait for itself."""
+    if scheduler.loop is not None and (scheduler.parked or not scheduler.is_idle()):
+        refuse(scheduler.loop, Ended(scheduler), FIX)
 
 
 async def aleave(scheduler: Scheduler, on_exit: OnExit, error: BaseException | None) -> None:
-    await arun(leaving(scheduler, on_exit, error), scheduler, _FIX)
+    await arun(leaving(scheduler, on_exit, error), scheduler, FIX)
 
 
 async def aclose(scheduler: Scheduler) -> None:
     if not scheduler.closed:
-        await arun(closing(scheduler), scheduler, _FIX)
+        await arun(closing(scheduler), scheduler, FIX)
 
 
 def closing(scheduler: Scheduler, *, log: bool = True) -> Steps[None]:
@@ -130,25 +127,43 @@ def closing(scheduler: Scheduler, *, log: bool = True) -> Steps[None]:
         return
     old = set(scheduler.failures.jobs())
     try:
-        for ended in winding_down([scheduler]):
-            if scheduler.loop is not None:
-                yield ended
-    finally:
-        scheduler.closed = True
-        try:
-            yield from _leaving_contexts(scheduler)
-        finally:
-            scheduler.shut()
-            scheduler.leave_family()
-            if scheduler.loop is not None:
-                scheduler.loop.detach(scheduler)
-            scheduler.gone.come()
+        yield from _shutting_down(scheduler)
+    except BaseException:  # it leaves, and what failed beside it nobody would see
+        scheduler.failures.log(scheduler)
+        raise
     failed = [job for job in scheduler.failures.jobs() if job not in old]
     new = distinct([job for job in failed if scheduler.failures.see(job)])
     if log:
         scheduler.failures.log(scheduler)
     if new:
         raise BaseExceptionGroup(f"{scheduler!r}: {len(new)} failed in closing", new)
+
+
+def _shutting_down(scheduler: Scheduler) -> Steps[None]:
+    try:
+        if not scheduler.is_idle():
+            for ended in winding_down([scheduler]):
+                if scheduler.loop is not None:
+                    yield ended
+    finally:
+        scheduler.closed = True  # what another thread spawns just now never starts
+        try:
+            if scheduler.parked:
+                yield from _leaving_contexts(scheduler)
+        finally:
+            part(scheduler)
+
+
+def part(scheduler: Scheduler) -> None:
+    """From a tool that has nothing left to do; with the last tool goes the loop."""
+    scheduler.closed = True
+    try:
+        scheduler.shut()
+    finally:  # Ctrl-C
+        scheduler.leave_family()
+        if scheduler.loop is not None:
+            scheduler.loop.detach(scheduler)
+        scheduler.gone.come()
 
 
 def leaving(scheduler: Scheduler, on_exit: OnExit, error: BaseException | None) -> Steps[None]:
@@ -177,7 +192,8 @@ def leaving(scheduler: Scheduler, on_exit: OnExit, error: BaseException | None) 
 
 
 def _refuse_unfinished(scheduler: Scheduler) -> None:
-    jobs, where = scheduler.unfinished(), scheduler.origins
+    jobs = scheduler.unfinished()
+    where: Mapping[Job, str] = scheduler.origins or {}
     if jobs:
         names = "".join(f"\n  {job!r}, spawned at {where.get(job, '?')}" for job in jobs)
         scheduler.cancel_all()
@@ -202,63 +218,3 @@ def _leaving_contexts(scheduler: Scheduler) -> Steps[None]:
         scheduler.abandon()
         raise interrupt
     scheduler.parked.clear()
-
-
-def can_run(loop: Loop | None) -> bool:
-    """True if a finalizer may run this loop here and now."""
-    if sys.is_finalizing() or asyncio._get_running_loop() is not None:
-        return False
-    return loop is None or (loop.private and loop.is_of_this_thread() and not loop.runs_now())
-
-
-def drop(scheduler: Scheduler) -> None:
-    """What becomes of a tool that nobody holds any more. Starts no thread."""
-    if scheduler.closed:
-        return
-    loop = scheduler.loop
-    started = bool(scheduler.running or scheduler.parked)
-    if can_run(loop):
-        if loop is not None:
-            loop.keep = False  # the collector may be about to finalize what it consists of
-        try:
-            run_in_finalizer(closing(scheduler), scheduler, _FIX)
-        except Exception:
-            _log.exception("%r was dropped, and failed in cleaning up", scheduler)
-        return
-    scheduler.closed = True
-    description = repr(scheduler)
-    if loop is not None:
-        loop.detach(scheduler, safe=False)
-    scheduler.abandon()
-    scheduler.failures.log(scheduler)
-    if started:
-        warn_dropped(description)
-
-
-def drop_iteration(
-    scheduler: Scheduler, unfinished: Callable[[], list[Job]], close: Callable[[], None]
-) -> None:
-    """What becomes of an iteration that nobody holds any more. Starts no thread."""
-    loop = scheduler.loop
-    if can_run(loop):
-        close()
-        return
-    jobs = unfinished()
-    started = any(job._state is RUNNING for job in jobs)
-    for job in jobs:
-        scheduler.cancel(job)  # the next who drives lets it clean up
-    if started and (loop is None or not loop.runs_now()):
-        warn_dropped(f"an iteration of {scheduler!r}")
-
-
-@atexit.register
-def _at_exit() -> None:
-    for scheduler in tuple(_all):
-        loop: Loop | None = scheduler.loop
-        if scheduler.closed or (loop is not None and loop.runs_now()):
-            continue
-        scheduler.closed = True
-        scheduler.failures.log(scheduler)
-        if loop is not None:  # first, or async generators would want it to run
-            loop.detach(scheduler, safe=False)
-        scheduler.abandon()

@@ -1,82 +1,43 @@
-"""The event loop that a tool owns: how it is made, how it ends, and its clock.
+"""The event loop that a tool owns: how it is made, and how it ends.
 
-The only file that makes and closes event loops, and the only one that looks into asyncio's
-private parts: each place says why.
+The only file that makes and closes event loops; it and `_clock` alone look into asyncio's private
+parts: each place says why.
 """
 
 import asyncio
 import atexit
+import functools
 import os
 import sys
 import threading
 import types
-from collections.abc import Coroutine, Generator
+import weakref
+from collections.abc import Callable, Coroutine, Generator
 from contextvars import Context
-from time import monotonic
 from typing import Any
 
-if sys.platform == "win32":  # pragma: no cover
+from ._clock import Standing, with_clock
+
+if sys.platform == "win32":  # pragma: no cover: the tests of coverage run elsewhere
     _Base = asyncio.ProactorEventLoop
 else:
     _Base = asyncio.SelectorEventLoop
 
+LoopFactory = Callable[[], asyncio.AbstractEventLoop]
+
 # Loops that came through a fork. They share the parent's epoll descriptor: closing one would
 # take the parent's wake-up descriptor out of it, and so would the garbage collector.
 _inherited: list[object] = []
+# Tasks that asyncio takes for unfinished, but whose coroutine was closed: they can't be cancelled.
+_forgotten: "weakref.WeakSet[asyncio.Task[Any]]" = weakref.WeakSet()
 
 
-# The wake-up sockets of the loops that are open. The collector finalizes what it finds in a cycle
-# in any order: a tool whose loop it has robbed of its sockets could not clean up.
-_wakeups: dict[int, object] = {}
-
-
-class EventLoop(_Base):
-    """An event loop whose clock stands still while it does not run.
-
-    Otherwise a pause between two runs would let timeouts expire whose data arrived in time:
-    asyncio looks at both in one pass, and the timer wins.
-    """
-
-    _behind = 0.0  # seconds for which the clock stood still, all in all
-    _stopped_at: float | None = None
+class EventLoop(Standing, _Base):
+    """What a tool runs on, unless it was given a `loop_factory`."""
 
     def __init__(self) -> None:
         super().__init__()
-        _wakeups[id(self)] = (getattr(self, "_ssock", None), getattr(self, "_csock", None))
-
-    def close(self) -> None:
-        super().close()
-        _wakeups.pop(id(self), None)
-
-    def __del__(self) -> None:
-        """Whose tool it is closes it, and the collector may have come here first."""
-
-    def time(self) -> float:
-        now = self._stopped_at
-        return (monotonic() if now is None else now) - self._behind
-
-    def run_forever(self) -> None:
-        """Runs until `stop()`, and lets the clock go on for as long."""
-        if self._stopped_at is not None:
-            self._behind += monotonic() - self._stopped_at
-            self._stopped_at = None
-        try:
-            super().run_forever()
-        finally:
-            self._stopped_at = monotonic()
-
-    def wakeup_fd(self) -> int:
-        """What `signal.set_wakeup_fd` writes to, as asyncio has it for its own handlers.
-
-        Private because asyncio gives it only to those who add signal handlers to the loop.
-        """
-        wakeup = getattr(self, "_csock", None)
-        return -1 if wakeup is None else int(wakeup.fileno())
-
-    def run_once(self) -> None:
-        """Looks at what is ready, without waiting for more."""
-        self.stop()
-        self.run_forever()
+        self.prepare()
 
 
 class _Kept:
@@ -100,8 +61,10 @@ class _Kept:
 _thread = threading.local()
 
 
-def take() -> EventLoop:
-    """Returns the loop that this thread kept, or a new one."""
+def take(factory: LoopFactory | None) -> Standing:
+    """Returns one from the factory; without, the loop that this thread kept, or a new one."""
+    if factory is not None:
+        return _from(factory)
     kept: _Kept | None = _thread.__dict__.pop("kept", None)
     if kept is None or kept.pid != os.getpid():
         return EventLoop()
@@ -109,16 +72,34 @@ def take() -> EventLoop:
     return loop or EventLoop()
 
 
-def give_back(loop: EventLoop, keep: bool) -> None:
-    """Ends the use of a loop that does not run: kept if provably clean, else shut and closed.
+def _from(factory: LoopFactory) -> Standing:
+    loop = factory()
+    if not isinstance(loop, asyncio.AbstractEventLoop) or loop.is_running() or loop.is_closed():
+        raise TypeError(f"loop_factory={factory!r} gave {loop!r}, not a new event loop")
+    return with_clock(loop)
 
-    Safe means: no other loop runs in this thread, and the interpreter is not on its way out.
-    """
-    if keep and "kept" not in _thread.__dict__ and _is_clean(loop):
+
+def keep(loop: Standing) -> bool:
+    """Keeps a loop that does not run for the thread's next tool, if it is provably clean."""
+    try:
+        if "kept" in _thread.__dict__ or not (isinstance(loop, EventLoop) and _is_clean(loop)):
+            return False
         _thread.kept = _Kept(loop)
-        return
+        return True
+    except BaseException:  # a signal
+        loop.close()
+        raise
+
+
+def end(loop: Standing, hang_up: bool) -> None:
+    """Shuts and closes it, where no other loop runs, and the interpreter stays.
+
+    `hang_up` cuts the connections that are left, whose users can't know that it ends now.
+    """
     try:
         _shut(loop)
+        if hang_up:
+            _hang_up(loop)
     finally:
         loop.close()
 
@@ -140,21 +121,8 @@ def inherit(what: object) -> None:
 LAZY = sys.version_info < (3, 12)
 
 if sys.version_info >= (3, 12):
-
-    def start(
-        run: Coroutine[Any, Any, None], loop: asyncio.AbstractEventLoop, context: Context
-    ) -> "asyncio.Task[None]":
-        """Makes an asyncio task, and takes its first step at once. On the running loop.
-
-        Private because who owns the task says what is to be said if the collector finds it
-        pending; asyncio would, in words that mean nothing to the user.
-        """
-        task = asyncio.Task(run, loop=loop, context=context, eager_start=True)
-        task._log_destroy_pending = False  # type: ignore[attr-defined]
-        try:
-            return task
-        finally:
-            del task, run, context  # the frames of a failure lead to this one
+    # Makes an asyncio task, and takes its first step at once. On the running loop.
+    start = functools.partial(asyncio.Task, eager_start=True)
 
     async def started() -> None:
         """The first that `run` awaits."""
@@ -162,16 +130,21 @@ if sys.version_info >= (3, 12):
 else:
 
     def start(
-        run: Coroutine[Any, Any, None], loop: asyncio.AbstractEventLoop, context: Context
+        run: Coroutine[Any, Any, None], *, loop: asyncio.AbstractEventLoop | None, context: Context
     ) -> "asyncio.Task[None]":
         run.send(None)  # into its `try`, so that not even an early cancellation misses the end
-        task = loop.create_task(run, context=context)
-        task._log_destroy_pending = False  # type: ignore[attr-defined]
-        return task
+        return asyncio.Task(run, loop=loop, name="job", context=context)  # else it formats one
 
     @types.coroutine
     def started() -> Generator[None, None, None]:
         yield
+
+
+def disown(task: "asyncio.Task[None]") -> "asyncio.Task[None]":
+    """Private because who owns the task says what is to be said if the collector finds it
+    pending; asyncio would, in words that mean nothing to the user."""
+    task._log_destroy_pending = False  # type: ignore[attr-defined]
+    return task
 
 
 def abandon(loop: asyncio.AbstractEventLoop) -> None:
@@ -185,20 +158,25 @@ def abandon(loop: asyncio.AbstractEventLoop) -> None:
 
 def forget(task: "asyncio.Task[Any]") -> None:
     """Ends a task that will never be run again, as far as that is possible without its loop."""
-    coroutine = task.get_coro()
+    _forgotten.add(task)
+    exhaust(task.get_coro())
+
+
+def exhaust(work: object) -> None:
     for _ in range(100):  # each `await` in a `finally` swallows one
         try:
-            if coroutine is not None:
-                coroutine.close()
+            if isinstance(work, Coroutine):
+                work.close()
             return
         except BaseException:
             pass  # it would not be closed; whoever gives up on it has said so already
 
 
-def _shut(loop: EventLoop) -> None:
+def _shut(loop: Standing) -> None:
     """Cancels what users left on the loop, ends async generators and the default executor."""
+    loop.run_once()  # else a `stop()` that came too late for a wait would end this
     for _ in range(3):  # a stray may leave a stray, but not for ever
-        strays = asyncio.all_tasks(loop)
+        strays = asyncio.all_tasks(loop).difference(_forgotten)
         if not strays:
             break
         for stray in strays:
@@ -209,7 +187,18 @@ def _shut(loop: EventLoop) -> None:
                 context = {"message": "a task failed as its loop was closed", "task": stray}
                 loop.call_exception_handler({**context, "exception": failure})
     loop.run_until_complete(loop.shutdown_asyncgens())
-    loop.run_until_complete(loop.shutdown_default_executor())
+    try:
+        loop.run_until_complete(loop.shutdown_default_executor())
+    except RuntimeError:  # pragma: no cover: at exit
+        pass  # it starts a thread, which is refused then; its own threads have ended
+
+
+def _hang_up(loop: Standing) -> None:
+    """Private because nobody else knows which transports a loop has."""
+    for transport in tuple(getattr(loop, "_transports", {}).values()):
+        transport.abort()
+    for _ in range(3):  # what is told of it may tell others
+        loop.run_once()
 
 
 def is_empty(loop: Any) -> bool:
@@ -218,6 +207,12 @@ def is_empty(loop: Any) -> bool:
         return not (loop._ready or loop._scheduled or len(loop._selector.get_map()) > 1)  # its own
     except AttributeError:
         return False
+
+
+def _has_tasks(loop: Any) -> bool:
+    """Private, where there is such a set: `all_tasks` walks it, and it once may have been large."""
+    everywhere = getattr(asyncio.tasks, "_scheduled_tasks", (loop,))
+    return bool(len(everywhere) and asyncio.all_tasks(loop))
 
 
 def _is_clean(loop: Any) -> bool:
@@ -239,7 +234,7 @@ def _is_clean(loop: Any) -> bool:
             or loop._task_factory
             or loop.get_debug()
             or loop.slow_callback_duration != 0.1
-            or asyncio.all_tasks(loop)
+            or _has_tasks(loop)
         )
-    except AttributeError:
+    except AttributeError:  # pragma: no cover: no version has been like that yet
         return False

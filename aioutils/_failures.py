@@ -21,7 +21,7 @@ class Failures:
     def __init__(self, on_error: OnError = "continue") -> None:
         self.on_error: OnError = on_error
         self.failing: bool = False  # fast: the first failure has come, and is to be raised
-        self.ended: int = 0  # jobs, failed or not, since failures were last raised
+        self.counted: int = 0  # jobs, failed or not, of which was told when failures were raised
         self._unseen: dict[Job, None] = {}  # in order of failing
 
     def __len__(self) -> int:
@@ -75,7 +75,7 @@ class Failures:
         first, self.failing = self.failing, False
         if first:
             raise_first(errors, who)
-        self.ended = 0
+        self.counted += ended
         message = f"{who!r}: {len(errors)} of {ended} tasks failed, first {errors[0]!r}"
         raise BaseExceptionGroup(message, errors)
 

@@ -18,6 +18,8 @@ SKIP = object()  # nothing is handed out of this one
 class Hand:
     """Of `map` and `imap`: results; a failure is raised where the result would have been."""
 
+    plain = True  # what is done is handed out as it is
+
     def __init__(self, scheduler: "Scheduler", order: Order) -> None:
         self._scheduler = scheduler
         self._order = order
@@ -74,6 +76,8 @@ class Outcomes(Hand):
 class Tasks(Hand):
     """Of `as_completed`: the tasks themselves."""
 
+    plain = False
+
     def give(self, job: Job) -> Any:
         return job
 
@@ -84,7 +88,8 @@ class Tasks(Hand):
         return job._lane.scheduler is self._scheduler
 
     def end_early(self) -> None:
-        if self._order in self._scheduler.listeners:
+        # Gone: another thread iterates too, and came to the end at the same moment.
+        if self._order in self._scheduler.listeners:  # pragma: no branch
             self._scheduler.listeners.remove(self._order)
 
     def ride(self, error: BaseException) -> None:
@@ -93,6 +98,8 @@ class Tasks(Hand):
 
 class Results(Hand):
     """Of yielders: every result but None, then the first failure, the others as its notes."""
+
+    plain = False
 
     def __init__(self, scheduler: "Scheduler", order: Order, keep_none: bool, room: Moment) -> None:
         super().__init__(scheduler, order)
@@ -106,12 +113,12 @@ class Results(Hand):
             failures.raise_of(failures.jobs(), self._scheduler)
 
     def give(self, job: Job) -> Any:
-        if self._scheduler.failures.failing:
-            return SKIP
         if self._room.is_watched():
             self._scheduler.post(self._room.tell)
         elif self._scheduler.main.gate is not None:
             self._scheduler.wake()
+        if self._scheduler.failures.failing:
+            return SKIP
         if job._state is FAILED:
             self._failed.append(job)
         elif job._state is DONE and not isinstance(job, Flow):

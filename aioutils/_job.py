@@ -35,13 +35,13 @@ class State(enum.Enum):
 WAITING, RUNNING = State.WAITING, State.RUNNING
 DONE, FAILED, CANCELLED = State.DONE, State.FAILED, State.CANCELLED
 
-_watching = threading.Lock()  # two who watch the same job for the first time
+_watching = threading.RLock()  # two who watch a job for the first time; a signal handler,
+# or a finalizer, may be the second
 
 
 class Job(Waitable):
     __slots__ = (
         "__weakref__",
-        "_asked",  # to end, by its tool
         "_context",  # that of the spawn, until it starts
         "_lane",
         "_lease",  # the slot that it lent, and what it waits for
@@ -67,14 +67,21 @@ class Job(Waitable):
     _lease: "Lease | None"
     _watchers: list[Callable[[], object]] | None
 
-    def __init__(self, lane: "Lane", work: Any, context: Context | None, name: str) -> None:
+    def __init__(
+        self,
+        lane: "Lane",
+        work: Any,
+        context: Context | None,
+        name: str,
+        order: "Order | None" = None,
+    ) -> None:
         self._lane = lane
         self._work = work
         self._context = context
         self._name = name
+        self._order = order
         self._state = WAITING
-        self._asked = False
-        self._order = self._runner = self._lease = self._watchers = None
+        self._runner = self._lease = self._watchers = None
 
     def reached(self) -> bool:
         state = self._state
@@ -83,7 +90,7 @@ class Job(Waitable):
     def watch(self, notify: Callable[[], object]) -> None:
         if self._watchers is None:
             with _watching:
-                if self._watchers is None:
+                if self._watchers is None:  # pragma: no branch: another thread was quicker
                     self._watchers = []
         self._watchers.append(notify)
 
@@ -99,7 +106,7 @@ class Job(Waitable):
         while self._watchers:
             try:
                 notify = self._watchers.pop(0)
-            except IndexError:  # the other one took the last
+            except IndexError:  # pragma: no cover: another thread took the last, just now
                 return
             notify()
 

@@ -18,6 +18,7 @@ from functools import partial
 
 from ._job import Job
 from ._loop import Loop
+from ._place import lending
 from ._waiting import Moment, Waitable
 from .errors import DeadlockError
 
@@ -85,13 +86,16 @@ def block(loop: Loop, target: Waitable, timeout: float | None, fix: str) -> bool
                 return loop.wait(target, timeout)
             finally:
                 own.blocked_on = None
-        lane.scheduler.post(partial(lane.lend, me))
-        try:
+        if not target.lends:
             return loop.wait(target, timeout)
-        finally:
-            back = _Return(me)
-            lane.scheduler.post(back.ask)
-            own.wait(back)
+        lane.scheduler.post(partial(lane.lend, me))
+        with lending():  # the thread; until the slot is back, which one in its line may hold
+            try:
+                return loop.wait(target, timeout)
+            finally:
+                back = _Return(me)
+                lane.scheduler.post(back.ask)
+                own.wait(back)
     finally:
         _leave(me, target)
 
@@ -99,7 +103,7 @@ def block(loop: Loop, target: Waitable, timeout: float | None, fix: str) -> bool
 def refuse(loop: Loop, target: Waitable, fix: str) -> None:
     """Raises if a wait for `target` that begins here would never end."""
     me = _running_job()
-    if loop.is_here():
+    if loop.is_here() or loop.is_taken_here():
         raise DeadlockError(f"{target!r} would wait for itself: this code runs on its loop. {fix}")
     if me is not None:
         with _graph:
@@ -118,6 +122,9 @@ async def pause(target: Waitable, fix: str, timeout: float | None = None) -> boo
         me._lane.lend(me)
     try:
         return await _until(target, timeout)
+    except GeneratorExit:  # by the collector, or given up: nothing can be awaited any more
+        lends = False
+        raise
     finally:
         turn = me._lane.take_back(me) if lends else None
         _leave(me, target)
@@ -252,5 +259,5 @@ def _after_fork() -> None:
     _collective = 0
 
 
-if hasattr(os, "register_at_fork"):
+if hasattr(os, "register_at_fork"):  # pragma: no branch: not on Windows
     os.register_at_fork(after_in_child=_after_fork)

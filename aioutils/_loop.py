@@ -20,11 +20,15 @@ from collections.abc import Callable
 from time import monotonic
 
 from . import _eventloop
+from ._clock import Standing
+from ._eventloop import LoopFactory
 from ._owner import Owner, winding_down
 from ._signals import Signals
-from ._waiting import Helper, Passes, Wait, Waitable
+from ._waiting import Helper, Hold, Passes, Wait, Waitable
 from ._warnings import warn_blocked
 from .errors import DeadlockError
+
+_PATIENCE = 1.0  # seconds, with a helper whose loop may be blocked for ever
 
 
 def _raise(error: BaseException) -> None:
@@ -34,12 +38,15 @@ def _raise(error: BaseException) -> None:
 class Loop(Owner):
     """One event loop, the threads that wait on it, and the schedulers whose work it runs."""
 
-    def __init__(self, running: asyncio.AbstractEventLoop | None = None) -> None:
-        super().__init__(running)
+    def __init__(
+        self,
+        running: asyncio.AbstractEventLoop | None = None,
+        factory: LoopFactory | None = None,
+    ) -> None:
+        super().__init__(running, factory)
         self.admits: bool = not self.private  # False until a pass over I/O was made
         self._driver: Wait | None = None
-        self._holder = Wait(self, None)  # drives in name only, see hold()
-        self._holding_thread = self._holds = 0
+        self._drivers_thread = 0
         self._waiting: list[Wait] = []
         self._running = not self.private
         # Of our own callbacks: that of a task would keep the task alive until they ran.
@@ -52,6 +59,11 @@ class Loop(Owner):
         if not self.private:
             return asyncio._get_running_loop() is self._event_loop
         return self._running and self.thread == threading.get_ident()
+
+    def is_taken_here(self) -> bool:
+        """True if the calling thread drives it; a signal handler, or a finalizer, may find it
+        about to run, or just stopped, and would wait for ever for its own thread to go on."""
+        return self._driver is not None and self._drivers_thread == threading.get_ident()
 
     def runs_now(self) -> bool:
         """True if somebody runs it, in whatever thread."""
@@ -82,7 +94,8 @@ class Loop(Owner):
             self._event_loop.call_soon(pump, context=self._context)  # type: ignore[union-attr]
             return
         with self._lock:
-            if self._running and self._event_loop is not None:
+            # Not: it came to a stop just now.
+            if self._running and self._event_loop is not None:  # pragma: no branch
                 try:
                     self._event_loop.call_soon_threadsafe(pump, context=self._context)
                 except RuntimeError:
@@ -96,24 +109,19 @@ class Loop(Owner):
         else:
             self.event_loop.call_soon(_raise, error)  # the host knows what it does with it
 
-    def hold(self) -> bool:
+    def hold(self, hold: Hold) -> bool:
         """Keeps everybody from driving until `let_go`; False if somebody runs it already."""
         with self._lock:
-            if self._is_held_here():
-                self._holds += 1
-                return True
-            if not self.private or self._driver is not None:
-                return False
-            self._driver, self._holding_thread, self._holds = self._holder, threading.get_ident(), 1
-            return True
+            if self.private and self._driver is None:
+                self._take(hold)
+            return isinstance(self._driver, Hold) and self.is_taken_here()
 
-    def let_go(self) -> None:
-        self._holds -= 1
-        if not self._holds:
-            self._resign(self._holder)
+    def let_go(self, hold: Hold) -> None:
+        self._resign(hold)
 
-    def _is_held_here(self) -> bool:
-        return self._driver is self._holder and self._holding_thread == threading.get_ident()
+    def _take(self, wait: Wait) -> None:
+        self._drivers_thread = threading.get_ident()  # first, for those who look without a lock
+        self._driver = wait
 
     # Waiting. From any thread.
 
@@ -123,8 +131,11 @@ class Loop(Owner):
         Raises what a signal handler of the user's raises, and KeyboardInterrupt or SystemExit
         of a task, after every task was cancelled and has cleaned up.
         """
-        if self.is_here() or self._is_held_here():
-            raise DeadlockError("a blocking call on the loop that is to do the work")
+        if self.is_here() or self.is_taken_here():
+            # Of a signal handler: whoever else waits here was refused before.
+            raise DeadlockError(  # pragma: no cover
+                "a blocking call on the loop that is to do the work"
+            )
         deadline = None if timeout is None else monotonic() + max(0.0, timeout)
         wait = Wait(self, target)
         del target  # the frames of a failure lead to this one
@@ -143,7 +154,7 @@ class Loop(Owner):
             if not self.schedulers:
                 self.release()  # the last one left while we drove
         # Not while the interrupt is handled, or failures in cleaning up would have it as context.
-        if self._clean_up() and wait.helper is not None:
+        if self._clean_up(wait.helper) and wait.helper is not None:
             wait.helper.join()
         try:
             raise interrupt
@@ -152,10 +163,11 @@ class Loop(Owner):
 
     def run_once(self) -> None:
         """Does what can be done without waiting for anything; nothing if another one drives."""
-        wait = Wait(self, Passes(self.event_loop))
+        wait = Wait(self, None)
         signals = Signals(wait.wake)
         try:
             if self.private and asyncio._get_running_loop() is None and self._elect(wait):
+                wait.target = Passes(self.event_loop)  # it stops the loop that it passes over
                 with signals:
                     self._drive(wait, None, signals)
         except BaseException:
@@ -184,6 +196,7 @@ class Loop(Owner):
                     if self.private and wait.helper is None:
                         warn_blocked()
                         wait.helper = Helper(self, wait)
+                        wait.helper.start()
                     if wait.helper is not None and wait.helper.error is not None:
                         raise wait.helper.error
                 if not (wait.is_over() or signals.noted):
@@ -196,7 +209,7 @@ class Loop(Owner):
     def _elect(self, wait: Wait) -> bool:
         with self._lock:
             if self._driver is None:
-                self._driver = wait
+                self._take(wait)
                 return True
             wait.open_mailbox()
             if wait not in self._waiting:
@@ -214,13 +227,13 @@ class Loop(Owner):
 
     def _drive(self, wait: Wait, deadline: float | None, signals: Signals) -> None:
         loop = self.event_loop
-        assert isinstance(loop, _eventloop.EventLoop)
+        assert isinstance(loop, Standing)
         timer: asyncio.TimerHandle | None = None
         first = self._enter_thread()
         self.admits = False
         self._running = True
         begin = loop.call_soon(self._admit if first else self._look, context=self._context)
-        wakes = signals.wakes_through(loop.wakeup_fd())
+        wakes = loop.wakeup_fd() >= 0 and signals.wakes_through(loop.wakeup_fd())
         try:
             while not (wait.is_over() or signals.noted):
                 if deadline is not None:
@@ -254,10 +267,10 @@ class Loop(Owner):
 
     # Ending.
 
-    def _clean_up(self) -> bool:
+    def _clean_up(self, helper: Helper | None = None) -> bool:
         """Cancels every task and waits for its end; True, or False if a second signal came in
-        that: then everything is given up."""
-        schedulers = tuple(self.schedulers)
+        that: then everything is given up. `helper`: who drove until now, and may not know yet."""
+        schedulers, helpers = tuple(self.schedulers), [helper]
         try:
             for ended in winding_down(schedulers):
                 wait = Wait(self, ended)
@@ -266,6 +279,7 @@ class Loop(Owner):
                     with Signals(wait.wake, patient=False) as signals:
                         self._wait(wait, None, signals)
                 finally:
+                    helpers.append(wait.helper)
                     wait.end()
                 if wait.helper is not None:
                     wait.helper.join()
@@ -275,7 +289,11 @@ class Loop(Owner):
         finally:
             for scheduler in schedulers:
                 scheduler.go_on()
-        self._drop_event_loop()
-        for scheduler in schedulers:
-            scheduler.abandon()
+        try:
+            for helper in filter(None, helpers):
+                helper.join(_PATIENCE)  # or it would run what is closed now
+        finally:
+            self._drop_event_loop()
+            for scheduler in schedulers:
+                scheduler.abandon()
         return False

@@ -7,10 +7,11 @@ from typing import Any, TypeVar, overload
 from . import _work
 from ._crew import Crew, Each
 from ._hand import Hand, Outcomes, Tasks
+from ._options import check_positive
 from ._order import CompletionOrder, Order, SpawnOrder
 from ._source import source_of
 from ._stream import Stream
-from ._tool import Tool, check_positive
+from ._tool import Tool
 from .task import Task
 
 T = TypeVar("T")

@@ -1,7 +1,8 @@
-"""In which order finished work is handed out: two small strategies side by side.
+"""In which order results are handed out: two strategies side by side.
 
-`spawned` may be called from any thread, `ended` on the loop, `take` by whoever iterates. The
-counts have one writer each, so that what is on its way can be told without a lock.
+`spawn` and `put` come from any thread, `give` and `end` from the loop, `take` from whoever
+consumes. What waits to be handed out is `ended - taken`, two counts that have one writer each, so
+that it can be told without a lock.
 """
 
 import threading
@@ -11,51 +12,51 @@ from ._job import RUNNING, Job
 from ._waiting import Moment
 
 
-class CompletionOrder(Moment):
-    """As they complete."""
+class Order(Moment):
+    """What both have in common: `finished` is the line of those whose turn it is."""
 
-    __slots__ = ("_ready", "ended", "taken")
+    __slots__ = ("ended", "finished", "taken", "told")
 
     def __init__(self) -> None:
         super().__init__()
         self.ended: int = 0
         self.taken: int = 0
-        self._ready: deque[Job] = deque()
+        self.finished: deque[Job] = deque()
+        self.told: bool = False  # whoever waits, since he last looked
 
     def spawn(self, job: Job) -> None:
         """Before the job can start."""
 
     def put(self, job: Job) -> None:
         """A job that is done already, from any thread."""
-        self._ready.append(job)
+        raise AssertionError(type(self))
 
     def give(self, flow: Job, job: Job) -> None:
         """One of many results of `flow`."""
-        self._ready.append(job)
+        raise AssertionError(type(self))
+
+    def end(self, job: Job) -> None:
+        raise AssertionError(type(self))
 
     def backlog(self, flow: Job | None = None) -> int:
         """How many wait to be handed out; of `flow`, if that matters here."""
-        return len(self._ready)
+        return self.ended - self.taken
 
     def is_full(self, most: int) -> bool:
         """True if nothing new is to start, and something will be handed out without it."""
-        return len(self._ready) >= most
-
-    def end(self, job: Job) -> None:
-        self.ended += 1
-        self._ready.append(job)
-        if self._watchers:
-            self.tell()
+        return self.backlog() >= most
 
     def ready(self) -> bool:
         """True if `take` has something."""
-        return bool(self._ready)
+        return bool(self.finished)
 
     def take(self) -> Job | None:
         """Hands out the next finished job; None if there is none yet."""
+        if not self.ready():
+            return None
         try:
-            job = self._ready.popleft()
-        except IndexError:
+            job = self.finished.popleft()
+        except IndexError:  # pragma: no cover: another thread took it, just now
             return None
         self.taken += 1
         return job
@@ -63,21 +64,39 @@ class CompletionOrder(Moment):
     def restore(self, jobs: list[Job]) -> None:
         """Puts what was taken back to the head."""
         self.taken -= len(jobs)
-        self._ready.extendleft(reversed(jobs))
+        self.finished.extendleft(reversed(jobs))
 
     def clear(self) -> None:
-        self._ready.clear()
+        self.finished.clear()
 
 
-class SpawnOrder(Moment):
+class CompletionOrder(Order):
+    """As they complete."""
+
+    __slots__ = ()
+
+    def put(self, job: Job) -> None:
+        self.ended += 1
+        self.finished.append(job)
+
+    def give(self, flow: Job, job: Job) -> None:
+        self.put(job)
+
+    def end(self, job: Job) -> None:
+        self.ended += 1
+        self.finished.append(job)
+        if self._watchers and not self.told:
+            self.told = True
+            self.tell()
+
+
+class SpawnOrder(Order):
     """As they were spawned: the first waits for nobody, the others for those before them."""
 
-    __slots__ = ("_line", "_lock", "ended", "taken")
+    __slots__ = ("_line", "_lock")
 
     def __init__(self) -> None:
         super().__init__()
-        self.ended: int = 0
-        self.taken: int = 0
         self._line: deque[Job] = deque()
         self._lock = threading.RLock()  # a signal handler may iterate too
 
@@ -88,48 +107,50 @@ class SpawnOrder(Moment):
         self.ended += 1
         self._line.append(job)
 
-    def is_full(self, most: int) -> bool:
-        if self.backlog() < most or not self._line:
-            return False
-        first = self._line[0]
-        waits = first._lease is not None and bool(first._lease.targets)
-        return self.ready() or (first._state is RUNNING and not waits)
-
     def give(self, flow: Job, job: Job) -> None:
         assert flow.items is not None
+        self.ended += 1
         flow.items.append(job)
-
-    def backlog(self, flow: Job | None = None) -> int:
-        return self.ended - self.taken if flow is None else len(flow.items or ())
 
     def end(self, job: Job) -> None:
         self.ended += 1
-        if self._watchers:
+        if self._watchers and not self.told:
+            self.told = True
             self.tell()
 
-    def ready(self) -> bool:
-        try:
-            first = self._line[0]
-        except IndexError:
+    def backlog(self, flow: Job | None = None) -> int:
+        if flow is None:
+            return self.ended - self.taken
+        at_head = bool(self._line) and self._line[0] is flow
+        return len(flow.items or ()) + at_head * len(self.finished)
+
+    def is_full(self, most: int) -> bool:
+        if self.backlog() < most:
             return False
-        return bool(first.items) or first.reached()
+        if self.ready():
+            return True
+        first = self._line[0] if self._line else None
+        waits = first is not None and first._lease is not None and bool(first._lease.targets)
+        return first is not None and first._state is RUNNING and not waits
 
-    def take(self) -> Job | None:
-        with self._lock:
-            if not self.ready():
-                return None
-            first = self._line[0]
-            if first.items:
-                return first.items.popleft()
-            self.taken += 1
-            return self._line.popleft()
+    def ready(self) -> bool:
+        if not self.finished and self._line:
+            with self._lock:
+                self._advance()
+        return bool(self.finished)
 
-    def restore(self, jobs: list[Job]) -> None:
-        self.taken -= len(jobs)
-        self._line.extendleft(reversed(jobs))
+    def _advance(self) -> None:
+        """Moves those at the head that have ended, and what the first has given until now."""
+        line, finished = self._line, self.finished
+        while line:
+            first = line[0]
+            over = first.reached()  # first: it gives nothing more then
+            while first.items:
+                finished.append(first.items.popleft())
+            if not over:
+                return
+            finished.append(line.popleft())
 
     def clear(self) -> None:
+        super().clear()
         self._line.clear()
-
-
-Order = CompletionOrder | SpawnOrder

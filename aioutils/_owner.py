@@ -12,6 +12,8 @@ from collections.abc import Generator, Iterable, Sequence
 from typing import Self
 
 from . import _eventloop
+from ._clock import Standing
+from ._eventloop import LoopFactory
 from ._signals import Signals
 from ._waiting import AllOf, Waitable
 
@@ -23,7 +25,7 @@ class Worker(Waitable):
 
     def pump(self) -> None: ...
     def unfinished(self) -> "Sequence[Waitable]":
-        return ()
+        raise AssertionError(type(self))
 
     def cancel_all(self) -> None: ...
     def stop(self) -> None: ...
@@ -46,12 +48,16 @@ def winding_down(workers: "Iterable[Worker]") -> "Generator[Waitable, None, None
 
 
 class Owner:
-    def __init__(self, running: asyncio.AbstractEventLoop | None) -> None:
+    def __init__(
+        self, running: asyncio.AbstractEventLoop | None, factory: LoopFactory | None
+    ) -> None:
+        self._factory: LoopFactory | None = factory
         self._event_loop: asyncio.AbstractEventLoop | None = running
         self.private: bool = running is None
         self.thread: int | None = None if self.private else threading.get_ident()
         self.schedulers: dict[Worker, None] = {}  # in order of attaching
         self.keep: bool = True  # the event loop, for the thread's next tool
+        self.hang_up: bool = False  # as it ends: nobody can close what is connected through it
         self._lock = threading.RLock()
         _all.add(self)
 
@@ -61,7 +67,7 @@ class Owner:
         running = asyncio.get_running_loop()
         loop = _owners.get(id(running))
         if loop is None:
-            loop = _owners[id(running)] = cls(running)
+            loop = _owners[id(running)] = cls(running, None)
         return loop  # type: ignore[return-value]
 
     @property
@@ -69,8 +75,8 @@ class Owner:
         """The asyncio loop itself, made when first asked for."""
         if self._event_loop is None:
             with self._lock:
-                if self._event_loop is None:
-                    self._event_loop = _eventloop.take()
+                if self._event_loop is None:  # pragma: no branch: another thread was quicker
+                    self._event_loop = _eventloop.take(self._factory)
                     _owners[id(self._event_loop)] = self
         return self._event_loop
 
@@ -106,18 +112,19 @@ class Owner:
         if loop is None or loop.is_closed():
             return
         if asyncio._get_running_loop() is None:
-            with Signals(lambda: None):  # not in the midst of it
-                _eventloop.give_back(loop, self.keep)
+            if not (self.keep and _eventloop.keep(loop)):
+                with Signals(lambda: None):  # not in the midst of it
+                    _eventloop.end(loop, self.hang_up)
         else:
-            thread = threading.Thread(target=_eventloop.give_back, args=(loop, False))
+            thread = threading.Thread(target=_eventloop.end, args=(loop, self.hang_up))
             thread.start()
             thread.join()
 
-    def _drop_event_loop(self, *, close: bool = True) -> _eventloop.EventLoop | None:
+    def _drop_event_loop(self, *, close: bool = True) -> Standing | None:
         """Parts with the event loop, unless somebody drives it; the next wait makes a new one."""
         with self._lock:
             loop = self._event_loop
-            if self.runs_now() or not isinstance(loop, _eventloop.EventLoop):
+            if self.runs_now() or not isinstance(loop, Standing):
                 return None
             self._event_loop = self.thread = None
             _owners.pop(id(loop), None)
@@ -130,7 +137,7 @@ class Owner:
         if self._event_loop is not None:
             _eventloop.inherit(self._event_loop)
         schedulers = self.schedulers
-        self.__init__()  # type: ignore[misc]
+        self.__init__(None, self._factory)  # type: ignore[misc]
         self.schedulers = schedulers
         for scheduler in schedulers:
             scheduler.forked()
@@ -141,10 +148,21 @@ _all: "weakref.WeakSet[Owner]" = weakref.WeakSet()
 _owners: "weakref.WeakValueDictionary[int, Owner]" = weakref.WeakValueDictionary()
 
 
+_pid = os.getpid()
+
+
+def in_new_child() -> bool:
+    """True in the child of a fork until `_after_fork` was called. What other threads kept in a
+    `threading.local` is destroyed there by then, and with it the parent's own would be hurt."""
+    return os.getpid() != _pid
+
+
 def _after_fork() -> None:
+    global _pid
+    _pid = os.getpid()
     for loop in tuple(_all):
         loop._forked()
 
 
-if hasattr(os, "register_at_fork"):
+if hasattr(os, "register_at_fork"):  # pragma: no branch: not on Windows
     os.register_at_fork(after_in_child=_after_fork)

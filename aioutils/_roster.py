@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, cast
 
 from . import _eventloop
 from ._bound import Bound
-from ._failures import Failures, OnError
+from ._failures import Failures
 from ._job import CANCELLED, WAITING, Job
 from ._lane import Lane
+from ._options import Options
 from ._waiting import Event, Waitable
 
 if TYPE_CHECKING:
@@ -21,23 +22,21 @@ if TYPE_CHECKING:
 
 
 class Roster(Bound):
-    def __init__(
-        self,
-        kind: str,
-        size: int | None,
-        threads: int | None,
-        on_error: OnError,
-        within: Bound | None,
-    ) -> None:
-        super().__init__(within)
+    def __init__(self, options: Options) -> None:
+        super().__init__(options.loop_factory)
+        size = options.size
         me = cast("Scheduler", self)
-        self.kind: str = kind  # of tool, for messages
+        self.kind: str = options.kind  # of tool, for messages
         self.main: Lane = Lane(me, size)
-        self.calls: Lane = self.main if size is not None else Lane(me, threads)
+        self.calls: Lane = self.main if size is not None else Lane(me, options.threads)
+        self.lanes: tuple[Lane, ...] = (self.main,)
+        if self.calls is not self.main:
+            self.lanes = (self.main, self.calls)
         self.parking: Lane = Lane(me, None)
         self.running: set[Job] = set()
+        self._claimed: int = 0  # how many ever began to run
         self.parked: list[Job] = []  # what takes no slot: contexts, first to last, and sources
-        self.failures: Failures = Failures(on_error)
+        self.failures: Failures = Failures(options.on_error)
         self.closed: bool = False
         self._closing = False
         self.gone: Event = Event()  # closed, and everything left
@@ -60,11 +59,9 @@ class Roster(Bound):
 
     @property
     def waiting(self) -> int:
-        return sum(len(lane.waiting) - lane.dead for lane in self.lanes)
-
-    @property
-    def lanes(self) -> tuple[Lane, ...]:
-        return (self.main,) if self.calls is self.main else (self.main, self.calls)
+        main, calls = self.main, self.calls
+        waiting = len(main.waiting) - main.dead
+        return waiting if calls is main else waiting + len(calls.waiting) - calls.dead
 
     def count(self) -> int:
         with self._lock:
@@ -75,7 +72,14 @@ class Roster(Bound):
             waiting = [job for lane in self.lanes for job in tuple(lane.waiting)]
             return [*self.running, *(job for job in waiting if job._state is WAITING)]
 
+    @property
+    def ended(self) -> int:
+        """How many jobs ended, failed or not, since failures were last raised."""
+        return self._claimed - len(self.running) - self.failures.counted
+
     def is_idle(self) -> bool:
+        if self.running or self._inbox:
+            return False
         with self._lock:  # a job on its way from waiting to running is in neither
             return not (self.running or self._inbox or self.waiting)
 

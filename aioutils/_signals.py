@@ -2,8 +2,8 @@
 
 A Python signal handler that raises does so wherever the main thread happens to be: inside
 asyncio's own bookkeeping as well, and then clean-ups are lost. So, for as long as the main
-thread drives or waits, the user's handlers of SIGINT and SIGTERM give way to one that notes the
-signal and wakes the waiter, who calls the user's handler from a place where it may raise.
+thread drives or waits, the user's handlers of SIGINT, SIGTERM and SIGUSR1 give way to one that
+notes the signal and wakes the waiter, who calls the user's from a place where it may raise.
 
 Entered and left by the main thread only (elsewhere nothing happens); `_note` runs in the main
 thread, between any two bytecodes, and so takes no lock.
@@ -16,6 +16,10 @@ from types import FrameType
 from typing import Any
 
 _Handler = Callable[[int, FrameType | None], Any]
+
+# SIGUSR1: with it, Celery tells a task that its time is up.
+_NAMES = ("SIGINT", "SIGTERM", "SIGUSR1")
+_HELD = [getattr(signal, name) for name in _NAMES if hasattr(signal, name)]
 
 _innermost: "Signals | None" = None
 
@@ -41,15 +45,16 @@ class Signals:
 
     def __enter__(self) -> "Signals":
         global _innermost
-        if threading.current_thread() is not threading.main_thread():
+        # Not current_thread(): in a thread that is ending it makes one up, which stays for ever.
+        if threading.get_ident() != threading.main_thread().ident:
             return self
         outer = _innermost
         self.active = True
-        for number in (signal.SIGINT, signal.SIGTERM):
+        for number in _HELD:
             handler = signal.getsignal(number)
             if callable(handler):
                 self._replaced[number] = handler
-                self._users[number] = outer._users.get(number, handler) if outer else handler
+                self._users[number] = outer._users.get(number, handler) if outer else _free(handler)
                 signal.signal(number, self._note)
         self._outer, _innermost = outer, self
         return self
@@ -58,7 +63,7 @@ class Signals:
         global _innermost
         if not self.active:
             return
-        if _innermost is self:
+        if _innermost is self:  # pragma: no branch: greenlets could leave in another order
             _innermost = self._outer
         try:
             self._restore()
@@ -71,8 +76,9 @@ class Signals:
 
     def _restore(self) -> None:
         for number, handler in reversed(self._replaced.items()):  # SIGINT last
-            if signal.getsignal(number) == self._note:  # else a task installed its own
-                signal.signal(number, handler)
+            before = signal.signal(number, handler)
+            if before not in (self._note, handler):  # a task installed its own
+                signal.signal(number, before)
 
     def deliver(self) -> None:
         """Calls the user's handlers for what was noted; whatever they raise goes through."""
@@ -106,3 +112,10 @@ class Signals:
         else:
             self._noted.clear()
             self._users[number](number, frame)
+
+
+def _free(handler: _Handler) -> _Handler:
+    """The handler that interrupts a cell with `await` in a notebook only asks the kernel's loop to
+    cancel the cell; while the cell waits for us, that loop is not free to do so."""
+    of_kernel = str(getattr(handler, "__module__", "")).startswith("ipykernel.")
+    return signal.default_int_handler if of_kernel else handler

@@ -10,6 +10,8 @@ import threading
 from collections.abc import AsyncIterable, AsyncIterator, Generator, Iterable, Iterator
 from contextvars import copy_context
 from functools import partial
+from itertools import islice
+from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from ._crew import Each
@@ -18,6 +20,9 @@ from ._waiting import Moment
 
 if TYPE_CHECKING:
     from ._scheduler import Scheduler
+
+
+_SLOW = 0.001  # seconds
 
 
 class Source:
@@ -30,25 +35,40 @@ class Source:
         self._iterators: list[Iterator[Any]] = [iter(items) for items in iterables]
         self._lock = threading.RLock()
         several = len(iterables) > 1
+        self._at_once = 1  # items between two looks at the time
         self._items = zip(*self._iterators, strict=False) if several else self._iterators[0]
 
     def may_pull(self) -> bool:
-        return not self.over and self.crew.has_room()
+        return not self.over and self.crew.room() > 0
 
-    def pull(self) -> None:
+    def pull(self) -> bool:
+        """Pulls for every place that is free; True if it stopped because that takes its time,
+        and the loop is to run before the next."""
         with self._lock:  # several threads may consume one stream
             try:
-                if self.may_pull():
-                    self.crew.start(next(self._items))
-            except StopIteration:
-                self.over = True
+                return self._pull()
             except Exception as error:  # surfaces after the results before it
                 self.over, self.error = True, error
                 del self  # else the error, its traceback and this are a cycle
+                return False
+
+    def _pull(self) -> bool:
+        slow, room = monotonic() + _SLOW, self.crew.room()
+        while room > 0 and not self.over:
+            most = min(room, self._at_once)
+            pulled = self.crew.start_all(islice(self._items, most))
+            self.over = pulled < most
+            if monotonic() > slow:
+                self._at_once = 1
+                return True
+            self._at_once = min(2 * self._at_once, 16)
+            room -= pulled
+        return False
 
     def stop(self) -> list[Job]:
         """Pulls no more; returns the jobs that must end as well."""
-        self.over = True
+        with self._lock:  # not while another thread pulls
+            self.over = True
         return self.crew.jobs()
 
     def take_error(self) -> BaseException | None:
@@ -56,9 +76,10 @@ class Source:
         return error
 
     def close(self) -> None:
-        for iterator in self._iterators:
-            if isinstance(iterator, (Generator, Closing)):
-                iterator.close()
+        with self._lock:
+            for iterator in self._iterators:
+                if isinstance(iterator, (Generator, Closing)):
+                    iterator.close()
 
 
 class Closing:
@@ -83,18 +104,19 @@ class AsyncSource(Moment):
     def may_pull(self) -> bool:
         if self.over:
             return False
-        return self._job is None or (self.is_watched() and self.crew.has_room())
+        return self._job is None or (self.is_watched() and self.crew.room() > 0)
 
-    def pull(self) -> None:
+    def pull(self) -> bool:
         """Has the puller start, or go on."""
         if self._job is None:
-            work = self._pull_all(aiter(self._items))
+            work = self._pull_all(self._items)
             self._job = Job(self._scheduler.parking, work, copy_context(), "source")
             self._scheduler.park(self._job)
-            return
+            return False
         watchers, self._watchers = self._watchers, []
         for notify in watchers:
             self._scheduler.post(notify)
+        return False
 
     def stop(self) -> list[Job]:
         self.over = True
@@ -108,8 +130,9 @@ class AsyncSource(Moment):
     def close(self) -> None:
         """The puller has closed it."""
 
-    async def _pull_all(self, iterator: AsyncIterator[Any]) -> None:
+    async def _pull_all(self, items: AsyncIterable[Any]) -> None:
         try:
+            iterator = aiter(items)
             try:
                 while True:
                     await self._room()
@@ -117,22 +140,23 @@ class AsyncSource(Moment):
                         item = await anext(iterator)
                     except StopAsyncIteration:
                         break
-                    self.crew.start(item)
+                    self.crew.start_all((item,))
+                    del item  # it may wait long for the next one
             finally:
                 await aclose(iterator)
-        except Exception as error:
-            if self.over:  # nobody iterates any more: a failure of the tool
+        except (Exception, asyncio.CancelledError) as error:
+            if self.over:  # nobody iterates any more: it was cancelled, or the tool has a failure
                 raise
             self.error = error
         finally:
             self.over = True
-            if self._job in self._scheduler.parked:
-                self._scheduler.parked.remove(self._job)
+            if self._job is not None:
+                self._scheduler.unpark(self._job)
             self.crew.order.tell()
             del self
 
     async def _room(self) -> None:
-        while not self.crew.has_room():
+        while self.crew.room() <= 0:
             room = asyncio.get_running_loop().create_future()
             self.watch(partial(_open, room))
             await room

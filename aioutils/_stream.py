@@ -7,11 +7,11 @@ it hands out of a job, and what becomes of failures, its `Hand` says.
 
 from collections.abc import Callable, Iterable
 from time import monotonic
-from typing import TYPE_CHECKING, Any, Generic, NoReturn, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, NoReturn, Self, TypeVar
 
-from ._ending import drop_iteration
+from ._dropping import drop_iteration
 from ._hand import SKIP, Hand
-from ._job import Job
+from ._job import DONE, Job
 from ._lease import block, current, pause
 from ._order import Order
 from ._source import AsyncSource, Closing, Source
@@ -25,7 +25,6 @@ T = TypeVar("T")
 
 WAIT, END = object(), object()
 _FIX = "Iterate outside of the tasks; inside of them write 'await task'."
-_SLOW = 0.001  # seconds; a source that takes longer lets the loop run between two items
 
 
 class Stream(Closing, Waitable, Generic[T]):
@@ -47,21 +46,35 @@ class Stream(Closing, Waitable, Generic[T]):
         self._scheduler = tool._scheduler
         self._order = order
         self._hand = hand
+        self._plain = hand.plain
         self._source = source
         self._timeout = timeout
         self._deadline: float | None = None
 
-    def __iter__(self) -> "Stream[T]":
+    def __iter__(self) -> Self:
         return self
 
     def __next__(self) -> T:
+        finished = self._order.finished
+        if finished and self._plain and self._begun:  # the short way
+            try:
+                job = finished.popleft()
+            except IndexError:  # pragma: no cover: another thread took it, just now
+                pass
+            else:
+                if job._state is DONE:
+                    self._order.taken += 1
+                    return job._outcome  # type: ignore[no-any-return]
+                finished.appendleft(job)
+                del job
         try:
+            self._over or self._tool._opened()
             while (item := self._step()) is WAIT:
                 left = self._left()
                 if not block(self._scheduler.bound(), self, left, _FIX):
                     self._time_is_up()
         except BaseException as error:
-            self.close()
+            self._leave()
             self._hand.ride(error)
             raise
         if item is END:
@@ -73,6 +86,9 @@ class Stream(Closing, Waitable, Generic[T]):
 
     def close(self) -> None:
         """Ends the iteration: what is unfinished in it is cancelled, and its clean-up runs."""
+        self._leave()
+
+    def _leave(self) -> None:
         if not self._over:
             run(self._stopping(), self._scheduler, _FIX)
 
@@ -81,6 +97,7 @@ class Stream(Closing, Waitable, Generic[T]):
 
     async def __anext__(self) -> T:
         try:
+            self._over or self._tool._opened()
             while (item := self._step()) is WAIT:
                 self._scheduler.bind_running(self)
                 if not await pause(self, _FIX, self._left()):
@@ -107,7 +124,8 @@ class Stream(Closing, Waitable, Generic[T]):
             self._begun = True
             self._deadline = None if self._timeout is None else monotonic() + self._timeout
         while not self._over:
-            self._tool._opened()
+            if self._source is not None:  # else it ends, if another thread closes the tool now
+                self._tool._opened()
             self._hand.check()
             job = self._order.take()
             if job is not None:
@@ -129,11 +147,9 @@ class Stream(Closing, Waitable, Generic[T]):
         return END
 
     def _pull(self, source: Source | AsyncSource) -> None:
-        start = monotonic()
-        source.pull()
         loop = self._scheduler.loop
-        if monotonic() - start > _SLOW and loop is not None and not loop.is_here():
-            loop.run_once()
+        if source.pull() and loop is not None and not loop.is_here():
+            loop.run_once()  # it takes its time
 
     def _left(self) -> float | None:
         return None if self._deadline is None else max(0.0, self._deadline - monotonic())
@@ -153,11 +169,9 @@ class Stream(Closing, Waitable, Generic[T]):
         self._over = True
         self._order.tell()  # another thread may wait for the next result
         try:
-            while (
-                jobs := self._jobs() if self._begun else []
-            ):  # the second time, what the clean-up spawned
+            while jobs := self._jobs():  # the second time, what the clean-up spawned
                 for job in jobs:
-                    self._scheduler.cancel(job)
+                    self._scheduler.ask(job)
                 yield AllOf(jobs)
         finally:
             self._hand.end_early()
@@ -186,9 +200,12 @@ class Stream(Closing, Waitable, Generic[T]):
         return f"the next result of {self._scheduler!r}"
 
     def reached(self) -> bool:
-        if self._over or self._order.ready() or self._at_end():
+        source = self._source
+        goes_on = source is not None and source.crew.goes_on()
+        self._order.told = goes_on
+        if self._over or self._at_end() or (source is not None and source.may_pull()):
             return True
-        return self._source is not None and self._source.may_pull()
+        return self._order.ready() and not goes_on
 
     def watch(self, notify: Callable[[], None]) -> None:
         self._order.watch(notify)

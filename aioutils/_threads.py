@@ -20,9 +20,11 @@ from collections import deque
 from collections.abc import Callable
 from concurrent.futures import CancelledError, Executor, Future
 from contextvars import copy_context
+from functools import partial
 from queue import SimpleQueue
 from typing import Any
 
+from ._place import InContext, Place
 from ._work import Call, close
 
 _numbers = itertools.count(1)
@@ -44,11 +46,12 @@ class Threads(Executor):
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
         self._closed = True
+        ending = []
         while self._idle:
-            worker = self._idle.pop()
-            worker.jobs.put(None)
-            if wait:
-                worker.join()
+            ending.append(self._idle.pop())
+            ending[-1].jobs.put(None)
+        for worker in ending if wait else ():  # all are told before one is waited for: Ctrl-C
+            worker.join()
 
     def _done(self, worker: "_Worker") -> None:
         self._idle.append(worker)
@@ -81,22 +84,58 @@ class _Worker(threading.Thread):
             del job, future, function, args, kwargs
 
 
-async def call(executor: Executor, work: Call) -> Any:
-    """Calls it in a worker thread with the context variables of this task."""
-    future = asyncio.wrap_future(executor.submit(work.within, copy_context()))
-    cancelled: asyncio.CancelledError | None = None
-    while not future.done():
-        try:
-            await asyncio.wait([future])
-        except asyncio.CancelledError as error:
-            cancelled = error  # a function can't be stopped: its slot is taken until it ends
-    result, failure = future.result()
+async def call(work: Call, executor: Executor | None, threads: Threads) -> Any:
+    """Calls it with the context variables of this task: on the executor that it is bound to, or
+    on `executor`, or, without either, in one of the threads."""
+    executor = work.executor or executor
+    place = None if executor is None else Place.of(executor)
+    carried = InContext(work, copy_context(), place)
+    future = threads.submit(carried) if place is None else place.submit(carried, threads)
+    cancelled = await _end_of(future)
+    failure: BaseException | None = None
     try:
+        if future.cancelled():
+            raise cancelled or RuntimeError(f"{executor!r} was shut down before the call began")
+        failure = future.exception()
         if cancelled is not None and (failure is None or isinstance(failure, CancelledError)):
-            close(result)  # what it waited for was cancelled with it
+            if failure is None:
+                close(future.result())  # what it waited for was cancelled with it
             raise cancelled
         if failure is not None:
             raise failure
+        result = future.result()
     finally:
-        del failure, cancelled
+        del failure, cancelled, future, carried
     return await result if inspect.isawaitable(result) else result
+
+
+async def _end_of(future: Future[Any]) -> asyncio.CancelledError | None:
+    """Waits for its end, and returns the cancellation that came meanwhile: a function that runs
+    can't be stopped, and its slot is taken until it ends."""
+    loop = asyncio.get_running_loop()
+    cancelled: asyncio.CancelledError | None = None
+    try:
+        while not future.done():
+            waiter = loop.create_future()
+            future.add_done_callback(partial(_tell, loop, waiter))
+            try:
+                await waiter
+            except asyncio.CancelledError as error:
+                cancelled = error
+                future.cancel()
+        return cancelled
+    finally:
+        future.cancel()  # given up; what is done does not mind
+        del cancelled
+
+
+def _tell(loop: asyncio.AbstractEventLoop, waiter: "asyncio.Future[None]", _: Any) -> None:
+    try:
+        loop.call_soon_threadsafe(_set, waiter)
+    except RuntimeError:
+        pass  # the loop was given up and closed
+
+
+def _set(waiter: "asyncio.Future[None]") -> None:
+    if not waiter.done():
+        waiter.set_result(None)

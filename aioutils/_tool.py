@@ -4,16 +4,16 @@ import asyncio
 import sys
 from collections.abc import Awaitable, Callable
 from concurrent.futures import CancelledError
-from contextlib import AbstractAsyncContextManager
+from contextlib import AbstractAsyncContextManager, suppress
 from contextvars import copy_context
-from types import TracebackType
-from typing import Any, ParamSpec, Self, TypeVar, get_args, overload
+from gc import get_referents
+from types import CoroutineType, TracebackType
+from typing import Any, ParamSpec, Self, TypeVar, overload
 
-from . import _ending, _work
+from . import _dropping, _ending, _work
 from ._body import Body
-from ._ending import OnExit
-from ._failures import OnError
-from ._job import CANCELLED, Job
+from ._job import CANCELLED, DONE, Job
+from ._options import OnExit, Options
 from ._order import Order
 from ._scheduler import Scheduler
 from ._stay import Stay
@@ -34,28 +34,15 @@ class Tool:
     _scheduler: Scheduler
 
     def _set_up(
-        self,
-        size: int | None,
-        threads: int | None,
-        order: Order | None,
-        on_error: OnError,
-        on_exit: OnExit,
-        within: "Tool | None",
+        self, options: Options, within: "Tool | None" = None, order: Order | None = None
     ) -> None:
-        kind = type(self).__name__
-        if size is not None:
-            check_positive(kind, "size", size)
-        if threads is not None:
-            check_positive(kind, "threads", threads)
-        if not callable(on_error):
-            check_choice(kind, "on_error", on_error, get_args(get_args(OnError)[0]))
-        check_choice(kind, "on_exit", on_exit, get_args(OnExit))
         if within is not None and not isinstance(within, Tool):
-            raise TypeError(f"{kind}(within=...) is another tool, not {within!r}")
-        outer = None if within is None else within._opened()
-        self._on_exit: OnExit = on_exit
+            raise TypeError(f"{options.kind}(within=...) is another tool, not {within!r}")
+        if within is not None and options.loop_factory is not None:
+            raise TypeError(f"{options.kind}: within= shares a loop, so loop_factory= has no use")
+        self._on_exit: OnExit = options.on_exit
         self._body: Body | None = None
-        self._scheduler = Scheduler(kind, size, threads, order, on_error, outer)
+        self._scheduler = Scheduler(options, None if within is None else within._opened(), order)
 
     # Overlapping by intent: what returns an awaitable gives the task what that gives.
     @overload
@@ -83,15 +70,24 @@ class Tool:
         of this moment. Raises `TypeError` for what can't be spawned, `ValueError` for a
         coroutine that already ran, `RuntimeError` after `close()`.
         """
-        prepared = _work.prepare(work, args, kwargs)
         scheduler = self._scheduler
+        if (
+            type(work) is CoroutineType
+            and not (args or kwargs or work.cr_suspended or work.cr_running)
+            # One that ended refers to its names and its code only. `cr_frame` says more, but leaves
+            # a frame with each that waits; `prepare` asks it where there is doubt.
+            and len(get_referents(work)) > 3
+        ):
+            lane, name = scheduler.main, work.__qualname__
+        else:
+            work = _work.prepare(work, args, kwargs)
+            lane = scheduler.calls if type(work) is _work.Call else scheduler.main
+            name = _work.name_of(work)
         if scheduler.closed:
-            _work.close(prepared)
+            _work.close(work)
             raise ClosedError(f"{scheduler!r} takes no more work: make a new one")
-        lane = scheduler.calls if type(prepared) is _work.Call else scheduler.main
-        task: Task[Any] = Task(lane, prepared, copy_context(), _work.name_of(prepared))
-        task._order = scheduler.order
-        if self._on_exit == "refuse":
+        task: Task[Any] = Task(lane, work, copy_context(), name, scheduler.order)
+        if scheduler.origins is not None:
             scheduler.origins[task] = users_line()
         scheduler.submit(task)
         return task
@@ -125,9 +121,12 @@ class Tool:
         run(stay.entering(), scheduler, _FIX)
         if stay.reached():
             scheduler.failures.see(stay)
-            scheduler.parked.remove(stay)
+            with suppress(ValueError):  # who closes the tool just now takes all off the list
+                scheduler.unpark(stay)
             if stay._state is CANCELLED:
                 raise CancelledError(f"{stay!r} of {self!r}")
+            if stay._state is DONE:
+                raise ClosedError(f"{self!r} was closed meanwhile, and {stay!r} was left again")
             raise stay.error()
         return stay.inside.value  # type: ignore[no-any-return]
 
@@ -234,17 +233,4 @@ class Tool:
     def __del__(self) -> None:
         scheduler = getattr(self, "_scheduler", None)
         if scheduler is not None:
-            _ending.drop(scheduler)
-
-
-def check_positive(kind: str, name: str, value: object) -> int:
-    if type(value) is not int:
-        raise TypeError(f"{kind}({name}=...) is a positive int, not {value!r}")
-    if value < 1:
-        raise ValueError(f"{kind}({name}=...) is at least 1, not {value!r}")
-    return value
-
-
-def check_choice(kind: str, name: str, value: object, choices: tuple[str, ...]) -> None:
-    if value not in choices:
-        raise ValueError(f"{kind}({name}=...) is one of {', '.join(choices)}, not {value!r}")
+            _dropping.drop(scheduler)

@@ -1,12 +1,12 @@
 """What aioutils warns of, with the line of the user's that it is about."""
 
 import asyncio
+import os
 import sys
 import warnings
 import weakref
-from pathlib import Path
 
-_HERE = str(Path(__file__).parent)
+_HERE = os.path.dirname(__file__)
 _warned: "weakref.WeakSet[asyncio.AbstractEventLoop]" = weakref.WeakSet()
 
 
@@ -18,14 +18,14 @@ def warn_blocked() -> None:
         return
     _warned.add(loop)
     _warn(
-        "this call blocks the event loop that runs in its thread until the tool is done; "
-        "in async code write 'async with', 'await tool.wait()', 'await task', 'async for'",
+        "this call blocks the event loop that runs in its thread until it is done; in async code "
+        "write 'async with', 'await tool.wait()', 'await task', 'await f()', 'async for'",
         RuntimeWarning,
     )
 
 
 def warn_dropped(who: str) -> None:
-    if not sys.is_finalizing():
+    if not sys.is_finalizing():  # pragma: no branch: nothing is measured any more then
         message = f"{who} was dropped where it could not clean up: close it, or use 'with'"
         _warn(message, ResourceWarning)
 

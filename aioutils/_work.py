@@ -8,35 +8,59 @@ import functools
 import inspect
 import types
 from collections.abc import Awaitable, Callable, Coroutine
-from contextvars import Context
+from concurrent.futures import Executor
 from typing import Any
 
 _FLAGS = inspect.CO_COROUTINE | inspect.CO_GENERATOR | inspect.CO_ASYNC_GENERATOR
 
 
 class Call:
-    """A plain function with its arguments, to be called in a worker thread."""
+    """A plain function with its arguments, to be called by an executor: a thread of the tool's,
+    unless another one is named."""
 
-    __slots__ = ("args", "function", "kwargs")
+    __slots__ = ("args", "executor", "function", "kwargs")
 
     def __init__(
-        self, function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
+        self,
+        function: Callable[..., Any],
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+        executor: Executor | None = None,
     ) -> None:
         self.function, self.args, self.kwargs = function, args, kwargs
+        self.executor = executor
 
-    def __call__(self) -> tuple[Any, BaseException | None]:
-        """Returns what the function returned, and what it raised: a future would refuse a
-        StopIteration, and never end."""
+    def __call__(self) -> Any:
         try:
-            return self.function(*self.args, **self.kwargs), None
-        except BaseException as error:
-            return None, error
-
-    def within(self, context: Context) -> tuple[Any, BaseException | None]:
-        try:
-            return context.run(self)
+            return self.function(*self.args, **self.kwargs)
         finally:
-            del context, self  # a failure's frames lead here: a cycle
+            del self  # the frames of a failure lead to this one
+
+
+class Placed:
+    """A plain function that is bound to an executor; called, it waits for it there."""
+
+    def __init__(self, executor: Executor, function: Callable[..., Any]) -> None:
+        functools.update_wrapper(self, function)
+        self.executor: Executor = executor
+        self.function: Callable[..., Any] = function
+
+    def __call__(self, /, *args: Any, **kwargs: Any) -> Any:
+        return self.executor.submit(self.function, *args, **kwargs).result()
+
+    def __repr__(self) -> str:
+        return f"<{name_of(self.function)} on {self.executor!r}>"
+
+
+def placed(work: Any) -> tuple[Any, Executor | None]:
+    """The function itself, and the executor that it is bound to, if it is."""
+    if isinstance(work, Placed):
+        return work.function, work.executor
+    if isinstance(work, functools.partial):
+        function, executor = placed(work.func)
+        if executor is not None:
+            return functools.partial(function, *work.args, **work.keywords), executor
+    return work, None
 
 
 def prepare(work: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Awaitable[Any] | Call:
@@ -49,7 +73,7 @@ def prepare(work: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Awaitab
             raise ValueError(
                 f"{work!r} already ran: a coroutine runs once, call its function again"
             )
-        return work
+        return work  # pragma: no cover: on no version yet is there doubt about a new one
     if asyncio.isfuture(work):
         raise TypeError(f"{work!r} belongs to a running loop already: await it inside a coroutine")
     if hasattr(type(work), "__await__") or inspect.isawaitable(work):
@@ -61,7 +85,8 @@ def prepare(work: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Awaitab
         raise TypeError(f"{work!r} can't be spawned: give a coroutine or a function")
     if is_async(work):
         return work(*args, **kwargs)  # type: ignore[no-any-return]
-    return Call(work, args, kwargs)
+    function, executor = placed(work)
+    return Call(function, args, kwargs, executor)
 
 
 def is_async(function: Any) -> bool:

@@ -1,12 +1,14 @@
 """Group: any number of tasks, joined together."""
 
 from collections.abc import Iterator
+from concurrent.futures import Executor
 from typing import Any
 
 from . import _ending
-from ._ending import OnExit
+from ._eventloop import LoopFactory
 from ._failures import OnError
 from ._mapping import Mapper
+from ._options import OnExit, Options
 from ._tool import Tool
 from .task import Task, check_timeout
 
@@ -42,6 +44,10 @@ class Group(Mapper):
     "cancel" them, or "refuse" to leave them, with a `RuntimeError` that names each. The group is
     closed then. `within` shares the loop of another tool: joining one lets the tasks of the
     other go on.
+
+    `executor`, any `concurrent.futures.Executor`, runs the plain functions instead of those
+    threads, and stays yours to shut down; `aioutils.on` names one for a single function.
+    `loop_factory` makes the event loop, `uvloop.new_event_loop` for example.
     """
 
     def __init__(
@@ -51,8 +57,18 @@ class Group(Mapper):
         on_error: OnError = "continue",
         on_exit: OnExit = "wait",
         within: Tool | None = None,
+        executor: Executor | None = None,
+        loop_factory: LoopFactory | None = None,
     ) -> None:
-        self._set_up(None, threads, None, on_error, on_exit, within)
+        options = Options(
+            self,
+            threads=threads,
+            on_error=on_error,
+            on_exit=on_exit,
+            executor=executor,
+            loop_factory=loop_factory,
+        )
+        self._set_up(options, within)
 
     def join(self, timeout: float | None = None, *, raise_error: bool = True) -> bool:
         """Waits until every task has ended, those spawned meanwhile too, and returns True.

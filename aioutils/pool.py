@@ -1,8 +1,11 @@
 """Pool: a group of which only so many tasks run at once."""
 
-from ._ending import OnExit
+from concurrent.futures import Executor
+
+from ._eventloop import LoopFactory
 from ._failures import OnError
-from ._tool import Tool, check_positive
+from ._options import OnExit, Options, check_positive
+from ._tool import Tool
 from .group import Group
 
 __all__ = ["Pool"]
@@ -37,6 +40,15 @@ class Pool(Group):
         on_error: OnError = "continue",
         on_exit: OnExit = "wait",
         within: Tool | None = None,
+        executor: Executor | None = None,
+        loop_factory: LoopFactory | None = None,
     ) -> None:
-        check_positive(type(self).__name__, "size", size)
-        self._set_up(size, None, None, on_error, on_exit, within)
+        options = Options(
+            self,
+            size=check_positive(type(self).__name__, "size", size),
+            on_error=on_error,
+            on_exit=on_exit,
+            executor=executor,
+            loop_factory=loop_factory,
+        )
+        self._set_up(options, within)

@@ -1,15 +1,17 @@
 """Yielder and OrderedYielder: results handed out one by one, while the rest still runs."""
 
 from collections.abc import AsyncIterable, Awaitable, Callable
+from concurrent.futures import Executor
 from typing import Any, ParamSpec, TypeVar, overload
 
-from ._ending import OnExit
+from ._eventloop import LoopFactory
 from ._failures import OnError
 from ._flow import Flow, Put
 from ._hand import Results
+from ._options import OnExit, Options, check_positive
 from ._order import CompletionOrder, Order, SpawnOrder
 from ._stream import Stream
-from ._tool import Tool, check_positive
+from ._tool import Tool
 from ._waiting import Moment
 from .task import Task, check_timeout
 
@@ -41,9 +43,9 @@ class Yielder(Tool):
     is given. After every result the first failure is raised as itself, the others are its notes.
     Leaving the iteration early cancels what is unfinished. In async code: ``async for``.
 
-    `on_error`, `on_exit` and `within` are those of `Group`, but for the default of `on_exit`:
-    leaving a ``with`` block cancels. With `on_error="cancel"` the first failure is raised at
-    once, after the rest was cleaned up.
+    `on_error`, `on_exit`, `within`, `executor` and `loop_factory` are those of `Group`, but for
+    the default of `on_exit`: leaving a ``with`` block cancels. With `on_error="cancel"` the first
+    failure is raised at once, after the rest was cleaned up.
     """
 
     _order: type[Order] = CompletionOrder
@@ -58,9 +60,20 @@ class Yielder(Tool):
         on_error: OnError = "continue",
         on_exit: OnExit = "cancel",
         within: Tool | None = None,
+        executor: Executor | None = None,
+        loop_factory: LoopFactory | None = None,
     ) -> None:
+        options = Options(
+            self,
+            size=size,
+            threads=threads,
+            on_error=on_error,
+            on_exit=on_exit,
+            executor=executor,
+            loop_factory=loop_factory,
+        )
         order = self._order()
-        self._set_up(size, threads, order, on_error, on_exit, within)
+        self._set_up(options, within, order)
         self._keep_none = keep_none
         self._room = Moment()
         self._buffer = size or 1000

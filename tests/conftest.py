@@ -22,15 +22,37 @@ from pathlib import Path
 
 import pytest
 
-from aioutils import Group
+from aioutils import Group, _eventloop, dual
+
+try:
+    import uvloop
+except ImportError:  # not on Windows
+    uvloop = None
 
 FAILED = pytest.StashKey[bool]()
 
 
 def pytest_configure(config):
+    if uvloop is not None:
+        uvloop.new_event_loop().close()  # for its signals libuv opens a pipe, once a process
+    if os.environ.get("AIOUTILS_LOOP") == "uvloop":
+        run_on_uvloop()
     # Started in the background of a shell, SIGINT is ignored, by the scripts that tests start too.
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def run_on_uvloop():
+    """Every tool without a `loop_factory` runs on uvloop: `make test-uvloop`."""
+    take = _eventloop.take
+    _eventloop.take = lambda factory: take(factory or uvloop.new_event_loop)
+
+
+def pytest_collection_modifyitems(config, items):
+    if os.environ.get("AIOUTILS_LOOP") == "uvloop":
+        left_out = [item for item in items if item.get_closest_marker("asyncios_loop")]
+        items[:] = [item for item in items if item not in left_out]
+        config.hook.pytest_deselected(items=left_out)
 
 
 @pytest.hookimpl(wrapper=True)
@@ -67,8 +89,15 @@ def _descriptors():
     return kinds
 
 
+@dual
+async def _nothing():
+    """For the loop of this thread's sync calls."""
+
+
 def _keep_a_loop():
-    """Make sure that this thread keeps its one clean loop, so that both counts include it."""
+    """Make sure that this thread keeps its loops, the one of sync calls and the clean one, so that
+    both counts include them."""
+    _nothing.sync()
     with Group() as group:
         group.spawn(asyncio.sleep, 0)
         group.join()
@@ -121,7 +150,8 @@ def _leaks(threads, descriptors):
 def run_script(tmp_path):
     """`run_script(code, *args)` runs it in a process of its own, as `subprocess.run` does.
 
-    What comes back has `returncode`, `stdout`, `stderr`. `dev=True` is `-X dev`.
+    What comes back has `returncode`, `stdout`, `stderr`. `dev=True` is `-X dev`; its remarks on
+    slow callbacks ("Executing ...") are about the machine, and left out.
     """
 
     def run(code, *args, dev=False, timeout=15, **options):
@@ -129,7 +159,9 @@ def run_script(tmp_path):
         script.write_text(textwrap.dedent(code))
         command = [sys.executable, *(["-X", "dev"] if dev else []), str(script), *args]
         options = {"cwd": tmp_path, "stdin": subprocess.DEVNULL, **options}
-        return subprocess.run(command, capture_output=True, text=True, timeout=timeout, **options)
+        done = subprocess.run(command, capture_output=True, text=True, timeout=timeout, **options)
+        done.stderr = re.sub(r"^Executing <.*\n", "", done.stderr, flags=re.MULTILINE)
+        return done
 
     return run
 

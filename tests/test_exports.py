@@ -24,7 +24,7 @@ def test_every_name_in_all_is_there_once():
     assert [name for name in aioutils.__all__ if not hasattr(aioutils, name)] == []
     assert len(set(aioutils.__all__)) == len(aioutils.__all__)
     tools = {"Group", "Pool", "Yielder", "OrderedYielder", "yielding", "ordered_yielding", "Task"}
-    assert tools <= set(aioutils.__all__)
+    assert {*tools, "dual"} <= set(aioutils.__all__)
 
 
 def test_all_misses_nothing_public():

@@ -3,9 +3,9 @@
 import asyncio
 
 import pytest
-from four_tools import fails, forever, returns
+from four_tools import fails, forever, returns, until_cancelled
 
-from aioutils import Group
+from aioutils import Group, Pool
 
 
 def test_join_returns_true_at_once_if_there_is_nothing_to_do():
@@ -128,6 +128,21 @@ def test_a_group_runs_any_number_at_once():
     assert most == 5_000
 
 
+def test_what_is_spawned_into_the_clean_up_after_a_failure_is_cancelled_even_if_that_was_seen():
+    log, late = [], []
+
+    def see(task):
+        assert isinstance(task.exception(), ValueError)
+        late.append(group.spawn(returns(1)))
+
+    with Group(on_error="cancel") as group:
+        group.spawn(until_cancelled(log))
+        group.spawn(fails(ValueError())).add_done_callback(see)
+        group.join()
+        assert late[0].cancelled() and log == ["cleaned up"]
+        assert group.spawn(returns(2)).result() == 2
+
+
 def test_iter_may_cancel_while_it_goes():
     with Group() as group:
         tasks = [group.spawn(forever()) for _ in range(10)]
@@ -151,3 +166,38 @@ def test_unfinished_tasks_survive_many_short_joins():
         while not group.join(timeout=0.002):
             pass
     assert sorted(ended) == list(range(20))
+
+
+def test_a_failure_that_came_after_the_end_that_was_waited_for_is_kept_for_the_next():
+    """Who waited has to wait for its slot as well, and meanwhile the group got new work:
+
+    `waits` lent the only slot; the group ends, with the first failure;
+    `busy` has the slot, and the group fails a second time;
+    `waits` has its slot again, and raises what it waited for.
+    """
+
+    async def waits():
+        with pytest.raises(ExceptionGroup) as caught:
+            await group.wait()
+        assert [repr(error) for error in caught.value.exceptions] == ["ValueError('first')"]
+        assert [repr(error) for error in group.take_errors()] == ["ValueError('second')"]
+
+    async def busy():
+        begin.set()
+        await ended(first)
+        await ended(group.spawn(fails(ValueError("second"))))
+
+    async def ended(task):
+        while not task.done():
+            await asyncio.sleep(0)  # which keeps the slot
+
+    async def fail_first():
+        await begin.wait()
+        raise ValueError("first")
+
+    begin = asyncio.Event()
+    with Pool(1) as pool, Group(within=pool) as group:
+        first = group.spawn(fail_first())
+        pool.spawn(waits())
+        pool.spawn(busy())
+        pool.join()

@@ -30,6 +30,7 @@ def test_ten_thousand_items_see_ten_thousand_tasks():
     assert len(set(map(id, tasks))) == 10_000
 
 
+@pytest.mark.asyncios_loop  # in uvloop's extra pass after `stop()` workers run out of items
 def test_without_isolation_tasks_are_reused():
     tasks = []
 
@@ -223,3 +224,26 @@ def test_a_pool_whose_buffer_is_full_can_be_ended(run_script, how, isolate):
         timeout=5,  # a process of its own, because a loop that never rests can't be interrupted
     )
     assert done.stdout.split() == ["0", "ended"]
+
+
+@both
+@pytest.mark.parametrize("kind", [SystemExit, KeyboardInterrupt])
+def test_system_exit_of_an_item_leaves_the_call_after_the_others_cleaned_up(kind, isolate):
+    began, ended = [], []
+
+    async def run(n):
+        if n == 3:
+            raise kind(n)
+        began.append(n)
+        try:
+            await asyncio.Event().wait()
+        finally:
+            await asyncio.sleep(0)
+            ended.append(n)
+
+    with Pool(4) as pool:
+        with pytest.raises(kind) as caught:
+            pool.map(run, range(10), isolate=isolate)
+        assert caught.value.args == (3,)
+        assert began[:3] == [0, 1, 2] and sorted(ended) == began
+        assert pool.map(abs, [-1]) == [1] and pool.free_count() == 4

@@ -158,6 +158,37 @@ def test_a_task_that_waits_again_before_its_turn_leaves_the_slot_to_others():
         assert pool.free_count() == 1
 
 
+def test_two_parts_of_a_task_come_back_in_one_turn():
+    """The second one's wait ends while the first one's turn has not come yet."""
+    log = []
+
+    async def parent():
+        await asyncio.gather(part("first"), part("second"))
+        log.append(pool.free_count())
+
+    async def part(name):
+        if name == "second":
+            await first_is_over.wait()
+        await others.spawn(gates[name].wait)
+        log.append(f"{name} is back")
+
+    async def busy():
+        for event in (gates["first"], first_is_over, gates["second"]):
+            event.set()
+            for _ in range(5):
+                await asyncio.sleep(0)
+        log.append("busy ends")
+
+    gates = {"first": asyncio.Event(), "second": asyncio.Event()}
+    first_is_over = asyncio.Event()
+    with Group() as others, Pool(1) as pool:
+        pool.spawn(parent())
+        pool.spawn(busy())
+        assert pool.join(timeout=5) is True
+        assert pool.free_count() == 1
+    assert log == ["busy ends", "first is back", "second is back", 0]
+
+
 def test_a_task_that_is_cancelled_twice_while_it_wants_its_slot_back():
     async def parent():
         try:

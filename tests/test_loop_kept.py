@@ -8,6 +8,7 @@ from four_tools import DEBUG
 
 from aioutils import Group
 
+pytestmark = pytest.mark.asyncios_loop  # of other loops nobody can say whether they are clean
 keeps = pytest.mark.skipif(DEBUG, reason="a loop in debug mode is not kept")
 
 

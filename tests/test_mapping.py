@@ -239,3 +239,16 @@ def test_a_call_that_refuses_its_arguments_fails_in_its_place(isolate):
 
     stream = Pool(4).imap(two, [1, 2], [3, 4], isolate=isolate)
     assert list(stream) == [4, 6]
+
+
+def test_two_items_that_fail_with_one_exception_are_not_notes_of_each_other():
+    error = ValueError("the same")
+
+    async def fail(_):
+        raise error
+
+    with Pool(2) as pool:
+        with pytest.raises(ValueError, match="the same") as caught:
+            pool.map(fail, range(2))
+        assert caught.value is error and not hasattr(error, "__notes__")
+        assert pool.errors == []

@@ -7,7 +7,7 @@ from concurrent.futures import CancelledError
 import pytest
 from test_source import both, double, methods, sources
 
-from aioutils import Pool
+from aioutils import ClosedError, Pool
 
 
 @both
@@ -30,6 +30,19 @@ def test_a_source_that_fails_at_once_fails_the_call(method, source, isolate):
         list(getattr(Pool(3), method)(double, source(0, LookupError()), isolate=isolate))
     with pytest.raises(LookupError):
         Pool(3).map(double, source(2, LookupError()), return_exceptions=True, isolate=isolate)
+
+
+@both
+@methods
+def test_a_cancellation_in_an_async_source_does_not_pass_for_its_end(method, isolate):
+    async def numbers():
+        yield 1
+        raise asyncio.CancelledError  # of something that it awaited
+
+    stream = getattr(Pool(3), method)(double, numbers(), isolate=isolate)
+    assert next(stream) == 2
+    with pytest.raises(asyncio.CancelledError):
+        next(stream)
 
 
 @both
@@ -220,3 +233,19 @@ def test_a_closed_pool_pulls_no_more(source, isolate):
     assert items.pulled == before
     stream.close()
     assert items.closed
+
+
+@pytest.mark.parametrize("isolate", [True, False])
+def test_an_item_of_a_source_that_closed_the_pool_never_starts(isolate):
+    def items():
+        pool.close()
+        yield started.append
+
+    async def run(start):
+        start(1)
+
+    started = []
+    pool = Pool(2)
+    with pytest.raises(ClosedError):
+        next(pool.imap(run, items(), isolate=isolate))
+    assert started == [] and len(pool) == 0

@@ -7,6 +7,7 @@ import threading
 import weakref
 
 import pytest
+from four_tools import forever
 
 from aioutils import OrderedYielder, Pool, Yielder
 
@@ -36,8 +37,10 @@ class Bodies:
             await (asyncio.sleep(0) if n <= self.last else wait_for_ever())
             return n
         finally:
-            await asyncio.sleep(0)
-            self.ended += 1
+            try:
+                await asyncio.sleep(0)
+            finally:  # it may be cancelled here
+                self.ended += 1
 
 
 # ---- leaving early ---------------------------------------------------------------------
@@ -121,8 +124,9 @@ def test_items_may_spawn_into_the_full_pool_and_wait(method, isolate):
     async def parent(n):
         return await pool.spawn(give(n))
 
-    pool = Pool(2)
-    assert sorted(getattr(pool, method)(parent, range(20), isolate=isolate)) == list(range(20))
+    with Pool(2) as pool:
+        results = getattr(pool, method)(parent, range(20), isolate=isolate)
+        assert sorted(results) == list(range(20))
 
 
 # ---- several threads -------------------------------------------------------------------
@@ -249,3 +253,24 @@ def test_a_failure_of_imap_leaves_no_reference_cycle(isolate):
         assert [pool() for pool in pools] == [None] * 5
     finally:
         gc.enable()
+
+
+def test_what_an_early_exit_cancelled_is_not_cancelled_again():
+    cleaned = []
+
+    async def run(n):
+        try:
+            if n:
+                await forever()
+            else:
+                await asyncio.sleep(0.001)
+        finally:
+            if n:
+                pool.cancel()
+                await asyncio.sleep(0.001)
+                cleaned.append(n)
+
+    with Pool(3) as pool:
+        for _ in pool.imap(run, range(3)):
+            break
+        assert sorted(cleaned) == [1, 2]

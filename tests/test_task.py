@@ -204,6 +204,7 @@ def test_cancelling_one_who_awaits_leaves_the_awaited_alone(group):
     awaited.cancel()
 
 
+@pytest.mark.asyncios_loop  # uvloop makes one more pass after `stop()`
 def test_awaiting_what_is_done_gives_the_loop_no_pause(group):
     done = group.spawn(returns(1))
     done.result()

@@ -104,3 +104,13 @@ def test_repr_tells_the_state():
 def test_tasks_compare_by_identity_and_can_be_keys(group):
     first, second = group.spawn(returns(1)), group.spawn(returns(1))
     assert first != second and len({first, second, first}) == 2
+
+
+def test_a_callback_that_would_wait_where_nobody_can_run_the_loop_is_refused(group, caplog):
+    """`cancel()` keeps the loop from running until it is done, and calls the callbacks."""
+    group.spawn(returns(0)).result()  # now there is a loop
+    waiting, other = group.spawn(returns(1)), group.spawn(returns(2))
+    waiting.add_done_callback(lambda _: other.result())
+    waiting.cancel()
+    assert "DeadlockError" in caplog.text and not other.done()
+    assert other.result() == 2

@@ -3,8 +3,8 @@
 import asyncio
 
 import pytest
-from four_tools import returns
-from on_a_loop import Together
+from four_tools import forever, returns
+from on_a_loop import Together, on_a_loop, start_all
 
 from aioutils import DeadlockError, Group, Pool, WrongLoopError, Yielder
 
@@ -210,3 +210,29 @@ def test_a_circle_of_tasks_of_two_pools_is_refused_and_named():
             tasks["a"].result()
         two.take_errors()
         one.take_errors()
+
+
+def test_a_plain_function_may_run_a_loop_of_its_own_and_use_a_pool_there():
+    """The slot that it holds is one of another loop, and is not lent from there."""
+
+    async def main():
+        async with Pool(1) as inner:
+            return await inner.spawn(returns("inner"))
+
+    with Pool(1) as pool:
+        assert pool.spawn(asyncio.run, main()).result() == "inner"
+        assert pool.spawn(returns("outer")).result() == "outer"
+
+
+@on_a_loop
+async def test_what_runs_on_a_hosts_loop_can_not_be_awaited_on_another_one():
+    async def wait_for(task):
+        await task
+
+    async with Group() as group:
+        task = group.spawn(forever())
+        await start_all()
+        with pytest.raises(WrongLoopError, match="within="):
+            await asyncio.to_thread(asyncio.run, wait_for(task))
+        assert not task.done()
+        task.cancel()

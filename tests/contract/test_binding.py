@@ -82,6 +82,20 @@ def test_closing_one_leaves_the_other_its_loop(tool, make):
     inner.close()
 
 
+def test_a_tool_that_is_idle_can_be_closed_where_it_was_awaited(make):
+    """There is nothing to wait for."""
+
+    async def close(leave):
+        tool = make()
+        task = tool.spawn(returns(1))
+        assert await task == 1
+        leave(tool)
+        tool.close()
+
+    asyncio.run(close(lambda tool: None))
+    asyncio.run(close(lambda tool: tool.__exit__(None, None, None)))
+
+
 def test_a_tool_that_is_idle_binds_anew(tool, make):
     inner = make()
 

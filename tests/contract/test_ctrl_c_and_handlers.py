@@ -72,6 +72,28 @@ def test_sigterm_with_a_handler_that_exits_cleans_up_first(script):
     assert lines == ["first cleaned up"]
 
 
+def test_what_a_handler_of_sigusr1_raises_leaves_the_wait(script):
+    """Celery's soft_time_limit; raised inside of asyncio, it would be logged and forgotten."""
+    lines = script("""
+        class TimeIsUp(Exception):
+            pass
+
+        def end(number, frame):
+            raise TimeIsUp
+
+        async def task():
+            loop = asyncio.get_running_loop()
+            loop.call_soon(os.kill, os.getpid(), signal.SIGUSR1)
+            await tidy()
+
+        signal.signal(signal.SIGUSR1, end)
+        with interrupted(TimeIsUp), Group() as group:
+            group.spawn(task)
+        assert signal.getsignal(signal.SIGUSR1) is end
+    """)
+    assert lines == ["tidy cleaned up", "TimeIsUp left"]
+
+
 @pytest.mark.parametrize("kind", ["KeyboardInterrupt", "SystemExit"])
 def test_raised_by_a_task_it_leaves_after_the_others_cleaned_up(script, kind):
     lines = script(f"""

@@ -111,6 +111,62 @@ def test_a_second_one_leaves_a_helper_thread_whose_loop_is_blocked(script, block
     assert lines == ["KeyboardInterrupt left", "on we go"]
 
 
+ABANDONED = """
+    begun, cleaning = threading.Event(), threading.Event()
+
+    async def hangs():
+        try:
+            begun.set()
+            await asyncio.sleep(60)
+        finally:
+            cleaning.set()
+            await asyncio.sleep(60)
+
+    async def cell():
+        group = Group()
+        for _ in range(20):
+            group.spawn(hangs)
+        with interrupted():
+            group.join()
+        group.close()
+
+    def run():
+        loop = asyncio.new_event_loop()
+        loop.run_until_complete(cell())
+        loop.close()
+"""
+
+
+def test_a_second_one_ends_a_helper_thread_before_what_it_drives(script):
+    """Or it would run coroutines that are closed."""
+    lines = script(f"""
+    {ABANDONED}
+    for _ in range(10):
+        shoot(0, when=begun)
+        shoot(0, when=cleaning)
+        run()
+        begun.clear()
+        cleaning.clear()
+    """)
+    assert lines == ["KeyboardInterrupt left"] * 10
+
+
+def test_a_second_one_ends_a_helper_thread_that_is_about_to_start(script):
+    lines = script(f"""
+    {ABANDONED}
+    start = threading.Thread.start
+
+    def interrupted_start(thread):
+        if thread.name == "aioutils helper":
+            os.kill(os.getpid(), signal.SIGINT)
+        start(thread)
+
+    threading.Thread.start = interrupted_start
+    run()
+    """)
+    assert lines == ["KeyboardInterrupt left"]
+
+
 def test_functions_in_threads_are_waited_for(script):
     lines = script("""
         def function():

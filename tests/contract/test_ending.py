@@ -1,11 +1,14 @@
 """How tools end: `with`, `close()`, early exits (rules 2, 15 and 18)."""
 
 import asyncio
+import contextvars
 import gc
 import threading
 
 import pytest
 from four_tools import finish, forever, returns, start, until_cancelled
+
+from aioutils import Group, _tool
 
 
 def test_close_cancels_what_runs_and_waits_for_its_clean_up(tool):
@@ -177,3 +180,36 @@ def test_interpreter_exit_is_silent_about_what_tasks_had_started(run_script):
         """
     )
     assert (done.stdout, done.stderr) == ("False\n", "")
+
+
+def test_a_plain_function_of_another_tool_may_close_what_spawns_in_its_clean_up(tool):
+    log, started = [], threading.Event()
+
+    async def spawn_as_it_ends():
+        try:
+            started.set()
+            await asyncio.Event().wait()
+        finally:
+            tool.spawn(until_cancelled(log))
+            await asyncio.sleep(0.001)
+
+    def close():
+        tool.spawn(spawn_as_it_ends)
+        start(tool)
+        tool.close()
+
+    with Group() as group:
+        group.spawn(close).result()
+    assert started.is_set() and log == ["cleaned up"]
+
+
+def test_what_is_spawned_just_as_another_thread_closes_never_starts(tool, monkeypatch, in_thread):
+    """It closes between the look at whether the tool is open, and the task's place in the line."""
+
+    def close_first():
+        in_thread(tool.close)()
+        return contextvars.copy_context()
+
+    monkeypatch.setattr(_tool, "copy_context", close_first)
+    task = tool.spawn(returns(1))
+    assert task.cancelled() and len(tool) == 0

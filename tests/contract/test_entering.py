@@ -3,9 +3,13 @@
 import asyncio
 import contextlib
 import contextvars
+import threading
+from concurrent.futures import CancelledError
 
 import pytest
 from four_tools import finish, returns, start, until_cancelled
+
+from aioutils import ClosedError, Group
 
 VAR = contextvars.ContextVar("VAR", default="unset")
 
@@ -204,3 +208,39 @@ def test_a_background_task_of_a_context_runs_whenever_the_tool_does(tool):
         tool.spawn(use())
         finish(tool)
         assert len(beats) == n
+
+
+def test_a_manager_that_is_cancelled_in_entering_was_not_entered(tool):
+    with pytest.raises(CancelledError, match="context"):
+        tool.enter_async_context(Manager(entering=asyncio.CancelledError()))
+    finish(tool)
+    assert tool.errors == []
+
+
+def test_what_is_being_entered_as_another_thread_closes_is_left_at_once(make, in_thread):
+    """It is asked to leave before it is inside."""
+    log, tool, entering = [], make(), threading.Event()
+
+    @contextlib.asynccontextmanager
+    async def slow():
+        entering.set()
+        (stay,) = tool._scheduler.parked
+        while not stay._leaving:
+            await asyncio.sleep(0.001)
+        yield "inside"
+        log.append("left")
+
+    enter = in_thread(tool.enter_async_context, slow())
+    assert entering.wait(5)
+    tool.close()
+    with pytest.raises(ClosedError, match="closed meanwhile"):
+        enter()
+    assert log == ["left"]
+
+
+def test_a_plain_function_of_another_tool_may_enter(tool):
+    def enter():
+        return tool.enter_async_context(Manager("a session"))
+
+    with Group() as group:
+        assert group.spawn(enter).result() == "a session"

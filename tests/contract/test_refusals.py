@@ -41,6 +41,17 @@ def test_threads_below_one_are_refused(threads):
         Group(threads=threads)
 
 
+@pytest.mark.parametrize("name", ["on_error", "on_exit"])
+def test_a_policy_that_there_is_not_is_refused_with_those_that_there_are(name):
+    with pytest.raises(ValueError, match=f"{name}.*cancel.*not 'ignore'"):
+        Group(**{name: "ignore"})
+
+
+def test_only_a_tool_can_be_shared_with_within():
+    with pytest.raises(TypeError, match=r"within.*another tool, not 3"):
+        Group(within=3)
+
+
 def test_a_closed_tool_refuses_work_and_waits_and_names_itself(tool):
     tool.close()
     for use in (lambda: tool.spawn(int), lambda: finish(tool), tool.__enter__):

@@ -1,18 +1,17 @@
 """What the documentation shows is what happens: README.md, docs/*.md, docstrings, examples.
 
-In a page, every block marked `python` runs, in order and in one namespace. A block after the
-comment `<!-- output -->` is what the Python block before it must print; `...` stands for anything.
+`pages.py` tells how a page is read.
 """
 
 import doctest
 import importlib
 import pkgutil
-import re
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from pages import run_page
 
 import aioutils
 
@@ -24,52 +23,24 @@ MODULES = [info.name for info in pkgutil.walk_packages(aioutils.__path__, "aiout
 # Arguments that make an example quick; the others run without any.
 QUICK = {}
 
-FENCE = re.compile(r"(?P<indent> *)(?P<fence>```+|~~~+) *(?P<language>[\w-]*)")
-OUTPUT = "<!-- output -->"
 
+def run(text, name, capsys):
+    """Run a page's Python blocks, in one namespace."""
+    namespace = {"__name__": "__main__"}
 
-def blocks(text):
-    """Each fenced block as (language, first line, source); a marked one's language is `output`."""
-    lines, marked = enumerate(text.splitlines(), 1), False
-    for number, line in lines:
-        fence = FENCE.match(line)
-        if not fence:
-            assert not (marked and line.strip()), f"line {number}: {OUTPUT} comes before a block"
-            marked = marked or line.strip() == OUTPUT
-            continue
-        indent, body = len(fence["indent"]), []
-        for _, line in lines:
-            if line.strip() == fence["fence"]:
-                break
-            body.append(line[indent:])
-        else:
-            raise AssertionError(f"line {number}: this block never ends")
-        yield "output" if marked else fence["language"].lower(), number + 1, "\n".join(body) + "\n"
-        marked = False
-    assert not marked, f"{OUTPUT} at the end belongs before a block"
+    def printed(source, line):
+        # The empty lines make a traceback point to the line of the page.
+        exec(compile("\n" * (line - 1) + source, name, "exec"), namespace)
+        return capsys.readouterr().out
 
-
-def run_page(text, name, printed):
-    """Run a page's Python blocks; `printed()` returns what was printed since it was last called."""
-    namespace, output = {"__name__": "__main__"}, None
-    for language, line, source in blocks(text):
-        if language.startswith("py"):
-            # The empty lines make a traceback point to the line of the page.
-            exec(compile("\n" * (line - 1) + source, name, "exec"), namespace)
-            output = printed()
-        elif language == "output":
-            assert output is not None, f"{name}, line {line}: no Python block before this output"
-            checker, example = doctest.OutputChecker(), doctest.Example("", source)
-            if not checker.check_output(source, output, doctest.ELLIPSIS):
-                difference = checker.output_difference(example, output, doctest.ELLIPSIS)
-                pytest.fail(f"{name}, line {line}: the output differs\n{difference}", pytrace=False)
+    run_page(text, name, printed)
 
 
 @pytest.mark.timeout(60)
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
 def test_page_does_what_it_shows(page, capsys, monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
-    run_page(page.read_text(), str(page), lambda: capsys.readouterr().out)
+    run(page.read_text(), str(page), capsys)
 
 
 @pytest.mark.parametrize("name", ["aioutils", *MODULES])
@@ -87,7 +58,15 @@ def test_docstrings_hold_examples():
     finder = doctest.DocTestFinder()
     without = [
         name
-        for name in ("Group", "Pool", "Yielder", "OrderedYielder", "yielding", "ordered_yielding")
+        for name in (
+            "Group",
+            "Pool",
+            "Yielder",
+            "OrderedYielder",
+            "yielding",
+            "ordered_yielding",
+            "dual",
+        )
         if not any(test.examples for test in finder.find(getattr(aioutils, name), name))
     ]
     assert without == []
@@ -134,7 +113,7 @@ assert x == 1
 
 
 def test_a_good_page_passes(capsys):
-    run_page(GOOD, "page", lambda: capsys.readouterr().out)
+    run(GOOD, "page", capsys)
 
 
 @pytest.mark.parametrize(
@@ -151,4 +130,4 @@ def test_a_good_page_passes(capsys):
 def test_a_page_that_lies_fails(old, new, error, capsys):
     assert old in GOOD
     with pytest.raises(error):
-        run_page(GOOD.replace(old, new), "page", lambda: capsys.readouterr().out)
+        run(GOOD.replace(old, new), "page", capsys)

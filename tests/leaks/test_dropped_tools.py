@@ -73,9 +73,14 @@ def _no_log():
     logging.getLogger("aioutils").setLevel(logging.NOTSET)
 
 
+# An open uvloop is held by libuv: what hangs on its timers, and leads to the tool, is no garbage.
+ON_ASYNCIOS_LOOP = pytest.param(ways_to_drop.failed_in_join, marks=pytest.mark.asyncios_loop)
+CLEAN = [way for way in ways_to_drop.CLEAN if way is not ways_to_drop.failed_in_join]
+
+
 @pytest.mark.timeout(120)
 @pytest.mark.filterwarnings("ignore:.*blocks the.*loop")
-@pytest.mark.parametrize("way", ways_to_drop.CLEAN, ids=lambda way: way.__name__)
+@pytest.mark.parametrize("way", [*CLEAN, ON_ASYNCIOS_LOOP], ids=lambda way: way.__name__)
 def test_a_tool_that_was_dropped_leaves_nothing(way, recwarn):
     assert grown(way, ROUNDS) == {}
     assert [str(w.message) for w in recwarn if issubclass(w.category, ResourceWarning)] == []

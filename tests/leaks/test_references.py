@@ -62,6 +62,7 @@ def test_a_joined_tool_goes_at_once_with_its_results(make, things):
     assert handle() is None
 
 
+@pytest.mark.asyncios_loop  # uvloop holds a finished task until its next pass
 @pytest.mark.parametrize("make", YIELDERS)
 def test_what_was_handed_out_is_the_consumers_alone(make, things):
     y = make()
@@ -190,3 +191,28 @@ def test_ten_thousand_tasks_one_after_the_other_take_no_more_memory_than_a_hundr
     count(100)
     before = count(100)
     assert count(10_000) - before < 100
+
+
+def test_a_scope_that_was_dropped_where_it_cannot_clean_up_is_forgotten_by_the_others():
+    async def drop():
+        return weakref.ref(Group(within=outer)._scheduler)
+
+    outer = Group()
+    dropped = [outer.spawn(drop).result() for _ in range(3)]
+    gc.collect()
+    assert [scheduler() for scheduler in dropped] == [None] * 3
+    outer.close()
+
+
+@pytest.mark.parametrize("kind", [Yielder, OrderedYielder])
+def test_a_closed_yielder_holds_no_results(kind, things):
+    async def make():
+        return things()
+
+    y = kind()
+    for _ in range(3):
+        y.spawn(make)
+    next(iter(y))
+    y.put(things())
+    y.close()
+    assert not y.errors  # it is still there

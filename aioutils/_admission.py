@@ -1,0 +1,169 @@
+"""Admission: who may start, starts; who has ended, is counted out. All of it happens on the loop.
+
+Other threads reach this side by two ways only, a lane's line and the inbox, both deques, and then
+`wake()`, which has `pump()` called. The lock is held to move jobs out of a line, so that a job is
+either started or cancelled, never both.
+"""
+
+import asyncio
+from collections.abc import Callable
+from concurrent.futures import Executor
+
+from . import _work
+from ._eventloop import LAZY, disown, exhaust, start, started
+from ._job import CANCELLED, DONE, RUNNING, WAITING, Job
+from ._lane import Lane
+from ._lease import current
+from ._options import Options
+from ._order import Order
+from ._roster import Roster
+from ._threads import Threads, call
+from ._work import Call
+
+SLICE = 256  # jobs that start in one pass over the loop
+
+
+class Admission(Roster):
+    def __init__(self, options: Options, order: Order | None) -> None:
+        super().__init__(options)
+        self.order: Order | None = order  # of what is spawned; a call of imap has one of its own
+        self.listeners: list[Order] = []  # those who want to know of every task
+        self.on_failing: Callable[[], object] | None = None  # told when a failure ends the rest
+        self._executor: Executor | None = options.executor  # for plain functions
+        self._threads: Threads | None = None
+
+    def pump(self) -> None:
+        """Starts as many as there are slots for, a slice at a time."""
+        self._due = False
+        if self.loop is None or not (self.loop.admits and self.loop.is_here()):
+            return  # it will be called again when the loop is ready for it
+        for _ in range(len(self._inbox)):  # some post themselves again
+            self._inbox.popleft()()
+        for lane in self.lanes:
+            most = SLICE
+            while lane.waiting and most > 0:
+                claimed = self._claim(lane, most)
+                most -= len(claimed) or SLICE
+                while claimed:
+                    self._start(claimed.pop())
+            if lane.waiting and lane.free(1) > 0:
+                self.wake()
+        self._tell()
+
+    def _claim(self, lane: Lane, most: int) -> list[Job]:
+        claimed: list[Job] = []
+        with self._lock:
+            free, waiting = lane.free(most), lane.waiting
+            while waiting and free > 0:
+                job = waiting.popleft()
+                if job._state is WAITING:
+                    job._state = RUNNING
+                    claimed.append(job)
+                    free -= 1
+                else:
+                    lane.dead -= 1
+            lane.held += len(claimed)
+            self._claimed += len(claimed)
+            self.running.update(claimed)
+        claimed.reverse()
+        return claimed
+
+    def _start_parked(self, job: Job) -> None:
+        if job._state is WAITING:
+            job._state = RUNNING
+            self.parking.held += 1
+            self._start(job)
+
+    def _start(self, job: Job) -> None:
+        if job._state is not RUNNING:
+            return  # cancelled by one that started just before
+        if type(job._work) is Call:
+            if self._threads is None:
+                self._threads = Threads()
+            job._work = call(job._work, self._executor, self._threads)
+        context, job._context = job._context, None
+        try:
+            runner = start(self._run(job), loop=self.loop._event_loop, context=context)  # type: ignore
+        except BaseException:  # a second Ctrl-C, just now
+            if job._state is RUNNING:
+                job._state = CANCELLED
+                _work.close(job._work)
+                job._work = None
+                self._ended(job)
+            raise
+        if not runner.done():
+            job._runner = disown(runner)
+        del job, runner, context  # the frames of a failure lead to this one
+
+    async def _run(self, job: Job) -> None:
+        """All bookkeeping of a job is here: what asyncio runs is this."""
+        work, job._work = job._work, None
+        try:
+            if LAZY:
+                await started()
+            current.set(job)
+            job._outcome = await work
+        except asyncio.CancelledError:
+            _work.close(work)
+            job._state = CANCELLED
+        except BaseException as error:
+            if self.loop is None or not self.loop.is_here():
+                self._lost(job)  # given up, or closed by the collector
+                exhaust(work)  # it may have swallowed what ended this
+                return
+            job.fail(error)
+            if isinstance(error, (KeyboardInterrupt, SystemExit)):
+                self.loop.interrupt(error)
+            else:
+                self._failed(job)
+        else:
+            job._state = DONE
+        self._ended(job)
+        del self, job, work  # the frames of a failure lead here: a cycle
+
+    def _lost(self, job: Job) -> None:
+        """Ended from outside of the loop; nothing can be run any more."""
+        job._runner = None
+        if job._state is RUNNING:
+            job._state = CANCELLED
+        self.running.discard(job)
+
+    def _failed(self, job: Job) -> None:
+        if job._order is not self.order or job._lane is self.parking:
+            self.failures.add(job)  # of a map, or no task: it is raised there, and ends that only
+        elif self.failures.arrive(job):
+            self.cancel_all()
+            if self.on_failing is not None:
+                self.on_failing()
+
+    def _ended(self, job: Job) -> None:
+        job._runner = None
+        self.running.discard(job)
+        lane, lease = job._lane, job._lease
+        if lease is None or not lease.lent:
+            if lane.returning:
+                lane.release()
+            else:
+                lane.held -= 1
+        if job._watchers:
+            job.tell()
+        if job._order is not None:
+            job._order.end(job)
+        elif self.listeners:
+            self._hand_out(job)
+        if lane.waiting:
+            if not self._due:
+                self.wake()  # pump() tells as well
+        elif self._watchers and not self.running:
+            self._tell()
+
+    def _hand_out(self, job: Job) -> None:
+        if job._order is not None:
+            job._order.end(job)
+        elif job._lane is not self.parking:
+            for order in tuple(self.listeners):
+                order.end(job)
+
+    def _tell(self) -> None:
+        if self._watchers and self.is_idle():
+            self.tell()

@@ -1,0 +1,159 @@
+"""An event loop's clock that stands still while the loop does.
+
+Otherwise a pause between two runs would let timeouts expire whose data arrived in time: asyncio
+looks at both in one pass, and the timer wins. `Standing` is for asyncio's own loops, which ask
+their `time()`; `Timers` for others, such as uvloop's, whose timers follow a clock in C: there
+timers are kept here, and the loop has one of its own for the first of them, while it runs.
+"""
+
+import asyncio
+import heapq
+from collections.abc import Callable
+from contextvars import Context
+from time import monotonic
+from typing import TypeVarTuple, Unpack
+
+Ts = TypeVarTuple("Ts")
+
+# The wake-up sockets of the loops that are open. The collector finalizes what it finds in a cycle
+# in any order: a tool whose loop it has robbed of its sockets could not clean up.
+_wakeups: dict[int, object] = {}
+
+
+class Standing(asyncio.AbstractEventLoop):
+    """To be mixed into the class of a loop."""
+
+    _behind = 0.0  # seconds for which the clock stood still, all in all
+    _stopped_at: float | None = None
+
+    def prepare(self) -> None:
+        """Of a loop that is new."""
+        _wakeups[id(self)] = (getattr(self, "_ssock", None), getattr(self, "_csock", None))
+
+    def close(self) -> None:
+        super().close()
+        _wakeups.pop(id(self), None)
+
+    def __del__(self) -> None:
+        """Whose tool it is closes it, and the collector may have come here first."""
+
+    def time(self) -> float:
+        now = self._stopped_at
+        return (monotonic() if now is None else now) - self._behind
+
+    def run_forever(self) -> None:
+        """Runs until `stop()`, and lets the clock go on for as long."""
+        if self._stopped_at is not None:
+            self._behind += monotonic() - self._stopped_at
+            self._stopped_at = None
+        try:
+            super().run_forever()
+        finally:
+            self._stopped_at = monotonic()
+
+    def run_once(self) -> None:
+        """Looks at what is ready, without waiting for more."""
+        self.stop()
+        self.run_forever()
+
+    def wakeup_fd(self) -> int:
+        """What `signal.set_wakeup_fd` writes to, as asyncio has it for its own handlers; -1 for a
+        loop that sees to it itself.
+
+        Private because asyncio gives it only to those who add signal handlers to the loop.
+        """
+        wakeup = getattr(self, "_csock", None)
+        return -1 if wakeup is None else int(wakeup.fileno())
+
+
+class Timers(Standing):
+    """With timers of its own; what the loop's C code times itself goes by the loop's clock."""
+
+    _heap: list[asyncio.TimerHandle]
+    _cancelled = 0
+    _alarm: asyncio.TimerHandle | None = None
+
+    def prepare(self) -> None:
+        super().prepare()
+        self._heap = []
+
+    def run_forever(self) -> None:
+        self._arm()
+        try:
+            super().run_forever()
+        finally:
+            self._disarm()
+
+    def call_later(
+        self,
+        delay: float,
+        callback: Callable[[Unpack[Ts]], object],
+        *args: *Ts,
+        context: Context | None = None,
+    ) -> asyncio.TimerHandle:
+        return self.call_at(self.time() + delay, callback, *args, context=context)
+
+    def call_at(
+        self,
+        when: float,
+        callback: Callable[[Unpack[Ts]], object],
+        *args: *Ts,
+        context: Context | None = None,
+    ) -> asyncio.TimerHandle:
+        if self.is_closed():
+            raise RuntimeError("Event loop is closed")
+        timer = asyncio.TimerHandle(when, callback, args, self, context)
+        heapq.heappush(self._heap, timer)
+        if self._heap[0] is timer and self.is_running():
+            self._arm()
+        return timer
+
+    def _timer_handle_cancelled(self, handle: asyncio.TimerHandle) -> None:
+        """Called by the handle: half of the heap at most is dead."""
+        self._cancelled += 1
+        if self._cancelled > 100 and 2 * self._cancelled > len(self._heap):
+            self._heap = [timer for timer in self._heap if not timer.cancelled()]
+            heapq.heapify(self._heap)
+            self._cancelled = 0
+
+    def _arm(self) -> None:
+        self._disarm()
+        if self._heap:
+            delay = max(0.0, self._heap[0].when() - self.time())
+            self._alarm = super().call_later(delay, self._ring, context=Context())
+
+    def _disarm(self) -> None:
+        if self._alarm is not None:
+            self._alarm.cancel()
+            self._alarm = None
+
+    def _ring(self) -> None:
+        """Like asyncio: those that are due run in the next pass, where they may be cancelled."""
+        now = self.time()
+        while self._heap and self._heap[0].when() <= now:
+            timer = heapq.heappop(self._heap)
+            if timer.cancelled():
+                self._cancelled -= 1
+            else:
+                self.call_soon(_run, timer, context=Context())
+        self._arm()
+
+
+def _run(timer: asyncio.TimerHandle) -> None:
+    if not timer.cancelled():
+        timer._run()  # as the loop does, in the context of the timer
+
+
+_kinds: dict[type, type] = {}
+
+
+def with_clock(loop: asyncio.AbstractEventLoop) -> Standing:
+    """Gives the clock to a loop that another one made, and has not been run."""
+    kind = type(loop)
+    if kind not in _kinds:
+        mixin = Standing if isinstance(loop, asyncio.BaseEventLoop) else Timers
+        _kinds[kind] = type(kind.__name__, (mixin, kind), {"__module__": kind.__module__})
+    loop.__class__ = _kinds[kind]
+    assert isinstance(loop, Standing)
+    loop.prepare()
+    return loop

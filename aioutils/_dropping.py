@@ -1,0 +1,114 @@
+"""What becomes of a tool or an iteration that nobody holds any more, and of all of them at exit.
+
+- finalizers come in any thread and inside anything: they run the loop only where that is safe, and
+  otherwise say so with a ResourceWarning and close the coroutines; they start no thread.
+- at exit nothing is run any more, and nothing is said but failures that nobody has seen.
+"""
+
+import asyncio
+import atexit
+import gc
+import logging
+import sys
+import threading
+from collections.abc import Callable
+
+from ._ending import FIX, closing, part
+from ._eventloop import inherit
+from ._job import RUNNING, Job
+from ._loop import Loop
+from ._owner import in_new_child
+from ._scheduler import Scheduler, _all
+from ._steps import run_in_finalizer
+from ._warnings import warn_dropped
+
+_log = logging.getLogger("aioutils")
+
+
+def can_run(loop: Loop | None) -> bool:
+    """True if a finalizer may run this loop here and now."""
+    if sys.is_finalizing() or asyncio._get_running_loop() is not None:
+        return False
+    return loop is None or (loop.private and loop.is_of_this_thread() and not loop.runs_now())
+
+
+_collecting = False
+
+
+def _note_collector(phase: str, info: dict[str, int]) -> None:
+    global _collecting
+    _collecting = phase == "start"
+
+
+gc.callbacks.append(_note_collector)
+
+
+def _thread_ends() -> bool:
+    """True in a thread of which only its `threading.local` values are left."""
+    me = threading.get_ident()
+    if me == threading.main_thread().ident:
+        return False
+    return all(thread.ident != me for thread in threading.enumerate())
+
+
+def drop(scheduler: Scheduler) -> None:
+    """What becomes of a tool that nobody holds any more. Starts no thread."""
+    if scheduler.closed:
+        return
+    if in_new_child():
+        inherit(scheduler)
+        return
+    loop = scheduler.loop
+    started = bool(scheduler.running or scheduler.parked)
+    if can_run(loop):
+        if loop is not None and (_collecting or _thread_ends()):
+            loop.keep = False  # the collector may be about to finalize what it consists of
+        try:
+            if scheduler.is_idle() and not scheduler.parked and scheduler.begin_closing():
+                part(scheduler)
+                scheduler.failures.log(scheduler)
+            else:
+                run_in_finalizer(closing(scheduler), scheduler, FIX)
+        except Exception:
+            _log.exception("%r was dropped, and failed in cleaning up", scheduler)
+        return
+    scheduler.closed = True
+    description = repr(scheduler)
+    scheduler.leave_family()
+    if loop is not None:
+        loop.detach(scheduler, safe=False)
+    scheduler.abandon()
+    scheduler.failures.log(scheduler)
+    if started:
+        warn_dropped(description)
+
+
+def drop_iteration(
+    scheduler: Scheduler, unfinished: Callable[[], list[Job]], close: Callable[[], None]
+) -> None:
+    """What becomes of an iteration that nobody holds any more. Starts no thread."""
+    if in_new_child():
+        return  # it goes on in the parent only
+    loop = scheduler.loop
+    if can_run(loop):
+        close()
+        return
+    jobs = unfinished()
+    started = any(job._state is RUNNING for job in jobs)
+    for job in jobs:
+        scheduler.ask(job)  # the next who drives lets it clean up
+    if started and (loop is None or not loop.runs_now()):
+        warn_dropped(f"an iteration of {scheduler!r}")
+
+
+@atexit.register
+def _at_exit() -> None:
+    for scheduler in tuple(_all):
+        loop: Loop | None = scheduler.loop
+        if scheduler.closed or (loop is not None and loop.runs_now()):
+            continue
+        scheduler.closed = True
+        scheduler.failures.log(scheduler)
+        if loop is not None:  # first, or async generators would want it to run
+            loop.detach(scheduler, safe=False)
+        scheduler.abandon()

@@ -1,0 +1,64 @@
+"""Tools in reference cycles: the collector keeps no order, and may come to a task before its tool.
+
+Then it has closed the task's coroutine, as Python does with every coroutine that it finds: what
+the `finally` blocks of such a task await is lost. All else must end as it does elsewhere.
+"""
+
+import asyncio
+import gc
+import logging
+import sys
+import warnings
+
+import pytest
+
+from aioutils import Pool
+
+
+@pytest.fixture(autouse=True)
+def _collect_when_told():
+    gc.collect()
+    gc.disable()
+    yield
+    gc.enable()
+
+
+@pytest.fixture
+def said(caplog, monkeypatch):
+    """What was said while tools were collected: warnings, logs, exceptions in finalizers."""
+    said = []
+    monkeypatch.setattr(
+        sys, "unraisablehook", lambda hook: said.append(f"unraisable {hook.exc_value!r}")
+    )
+    with warnings.catch_warnings(record=True) as caught, caplog.at_level(logging.WARNING):
+        warnings.simplefilter("always")
+
+        def collected():
+            for _ in range(3):
+                gc.collect()
+            texts = [str(warning.message) for warning in caught]
+            caught.clear()
+            records = [record.getMessage() for record in caplog.records]
+            caplog.clear()
+            return said + texts + records
+
+        yield collected
+
+
+def test_a_task_that_lent_its_slot_is_closed_in_silence(said):
+    async def child():
+        await asyncio.sleep(3600)
+
+    def use():
+        async def parent():
+            await pool.spawn(child())
+
+        works = [parent(), parent()]  # older than the pool: the collector comes to them first
+        pool = Pool(1)
+        pool.me = pool
+        for work in works:
+            pool.spawn(work)
+        assert pool.join(timeout=0) is False
+
+    use()
+    assert [text for text in said() if "no running event loop" in text] == []

@@ -1,0 +1,41 @@
+"""`cancel()` from any thread takes effect where nothing runs beside it: on the loop, or while that
+stands still."""
+
+import asyncio
+import threading
+
+from four_tools import forever, returns
+from on_a_loop import on_a_loop
+
+from aioutils import Pool
+
+
+@on_a_loop
+async def test_in_async_code_another_threads_cancellation_takes_effect_in_the_hosts_thread():
+    told, here = [], threading.get_ident()
+    async with Pool(1) as pool:
+        runs, waits = pool.spawn(forever()), pool.spawn(returns(1))
+        waits.add_done_callback(lambda _: told.append(threading.get_ident()))
+        await asyncio.sleep(0)
+        await asyncio.to_thread(waits.cancel)
+        await asyncio.sleep(0.001)
+        runs.cancel()
+    assert waits.cancelled() and told == [here]
+
+
+def test_a_cancellation_while_another_thread_cancels_comes_after_that(in_thread):
+    log = []
+
+    def cancel_the_second_elsewhere(_):
+        in_thread(second.cancel)()
+        log.append("first")
+
+    with Pool(1) as pool:
+        pool.spawn(returns(0)).result()  # now there is a loop
+        first, second = pool.spawn(returns(1)), pool.spawn(returns(2))
+        first.add_done_callback(cancel_the_second_elsewhere)
+        second.add_done_callback(lambda _: log.append("second"))
+        first.cancel()
+        pool.join()
+        assert first.cancelled() and second.cancelled()
+    assert log == ["first", "second"]

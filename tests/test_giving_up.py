@@ -1,0 +1,201 @@
+"""What can't be cleaned up is given up, after as much as can be done, and it is said."""
+
+import asyncio
+import gc
+import threading
+
+import pytest
+import uvloop
+from four_tools import fails, forever
+
+from aioutils import Group
+
+LOOPS = pytest.mark.parametrize("factory", [None, uvloop.new_event_loop], ids=["own", "uvloop"])
+
+
+def dropped_inside_a_running_loop(work, *args):
+    """Where no other loop can be run."""
+
+    async def main():
+        group = Group()
+        group.spawn(work, *args)
+        for _ in range(3):  # on a busy machine the time may be up before it begins
+            while "running=0" in repr(group):
+                group.join(timeout=0.01)
+            group.join(timeout=0.01)
+        del group
+        gc.collect()
+
+    with pytest.warns(ResourceWarning, match="dropped where it could not clean up"):
+        asyncio.run(main())
+
+
+pytestmark = pytest.mark.filterwarnings("ignore:this call blocks the event loop:RuntimeWarning")
+
+
+def test_the_clean_up_of_a_task_that_is_given_up_goes_on_over_each_await():
+    log = []
+
+    async def tidy():
+        try:
+            await forever()
+        finally:
+            try:
+                await asyncio.sleep(0)  # where no loop runs, this raises
+            finally:
+                try:
+                    await asyncio.sleep(0)
+                finally:
+                    log.append("cleaned up")
+
+    dropped_inside_a_running_loop(tidy)
+    assert log == ["cleaned up"]
+
+
+def test_what_is_no_coroutine_can_be_given_up_too():
+    class Work:
+        def __await__(self):
+            try:
+                yield from forever().__await__()
+            finally:
+                log.append("ended")
+
+    log = []
+    dropped_inside_a_running_loop(Work())
+    assert log == ["ended"]
+
+
+@pytest.mark.parametrize("kind", ["task", "stray"])
+def test_what_swallows_its_end_a_hundred_times_is_left_alone(kind):
+    swallowed = []
+
+    async def stubborn():
+        while len(swallowed) < 100 + (kind == "task"):  # one more ended what runs the task
+            try:
+                await forever()
+            except GeneratorExit:
+                swallowed.append(1)
+        await forever()  # here the collector ends it
+
+    async def leave_one():
+        strays.append(asyncio.create_task(stubborn()))
+        await forever()
+
+    strays = []
+    dropped_inside_a_running_loop(stubborn if kind == "task" else leave_one)
+    strays.clear()
+    gc.collect()
+    assert len(swallowed) == 100 + (kind == "task")
+
+
+def test_a_function_that_still_runs_as_its_tool_is_given_up_ends_its_thread(eventually):
+    running, release, threads = threading.Event(), threading.Event(), []
+
+    def block():
+        threads.append(threading.current_thread())
+        running.set()
+        release.wait(5)
+
+    dropped_inside_a_running_loop(block)
+    assert running.wait(5)
+    release.set()
+    eventually(lambda: not threads[0].is_alive())
+
+
+@pytest.mark.asyncios_loop  # nobody can ask uvloop whether anything can still happen
+def test_a_clean_up_that_waits_for_nothing_that_could_happen_is_given_up():
+    log = []
+
+    async def waits_in_vain():
+        try:
+            await forever()
+        finally:
+            try:
+                await forever()
+            finally:
+                log.append("given up")
+
+    group = Group()
+    group.spawn(waits_in_vain)
+    group.join(timeout=0)
+    with pytest.warns(ResourceWarning, match="dropped where it could not clean up"):
+        del group
+        gc.collect()
+    assert log == ["given up"]
+
+
+@LOOPS
+def test_a_clean_up_that_takes_its_time_is_waited_for(factory):
+    log = []
+
+    async def slow():
+        try:
+            await forever()
+        finally:
+            await asyncio.sleep(0.15)  # longer than one look
+            log.append("cleaned up")
+
+    group = Group(loop_factory=factory)
+    group.spawn(slow)
+    group.join(timeout=0.001)
+    del group
+    gc.collect()
+    assert log == ["cleaned up"]
+
+
+def test_what_fails_in_the_clean_up_of_a_dropped_tool_is_logged(caplog):
+    async def fail_in_cleaning_up():
+        try:
+            await forever()
+        finally:
+            raise KeyError("in finally")
+
+    group = Group()
+    group.spawn(fail_in_cleaning_up)
+    group.join(timeout=0)
+    del group
+    gc.collect()
+    assert "was dropped, and failed in cleaning up" in caplog.text and "in finally" in caplog.text
+
+
+def test_strays_that_fail_as_the_loop_closes_are_told_by_asyncio(nothing_leaks):
+    async def stray():
+        try:
+            await forever()
+        finally:
+            await fails(KeyError("a stray's"))
+
+    async def leave_one():
+        strays.append(asyncio.create_task(stray()))
+        await asyncio.sleep(0)
+
+    strays = []
+    with Group() as group:
+        group.spawn(leave_one)
+    assert strays[0].done()
+    (complaint,) = nothing_leaks
+    assert complaint.startswith("a task failed as its loop was closed")
+    nothing_leaks.clear()
+
+
+def test_strays_that_leave_strays_are_not_chased_for_ever(nothing_leaks):
+    strays = []
+
+    async def stray():
+        try:
+            await forever()
+        except asyncio.CancelledError:
+            await leave_one()
+
+    async def leave_one():
+        strays.append(asyncio.create_task(stray()))
+        await asyncio.sleep(0)
+
+    with Group() as group:
+        group.spawn(leave_one)
+    assert len(strays) == 4
+    strays.clear()
+    gc.collect()
+    (complaint,) = nothing_leaks
+    assert complaint.startswith("Task was destroyed but it is pending!")
+    nothing_leaks.clear()

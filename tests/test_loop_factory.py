@@ -1,0 +1,246 @@
+"""`loop_factory=`: tools on event loops that others make, uvloop's above all."""
+
+import asyncio
+import contextlib
+import os
+import sys
+import time
+
+import pytest
+import uvloop
+from four_tools import finish, start
+
+from aioutils import Group, OrderedYielder, Pool, Yielder
+
+FACTORIES = [uvloop.new_event_loop, asyncio.new_event_loop, asyncio.SelectorEventLoop]
+
+
+@pytest.fixture(params=FACTORIES, ids=["uvloop", "new_event_loop", "SelectorEventLoop"])
+def factory(request):
+    """It remembers the loops that it made."""
+
+    def make():
+        make.made.append(request.param())
+        return make.made[-1]
+
+    make.made = []
+    return make
+
+
+async def running_loop():
+    return asyncio.get_running_loop()
+
+
+@pytest.mark.parametrize("kind", [Group, lambda **kw: Pool(2, **kw), Yielder, OrderedYielder])
+def test_a_tool_runs_on_one_loop_of_the_factory_until_it_closes(kind, factory):
+    with kind(loop_factory=factory) as tool:
+        for _ in range(3):
+            task = tool.spawn(running_loop)
+            finish(tool)
+            assert factory.made == [task.result()]
+        assert not factory.made[0].is_closed()
+    assert factory.made[0].is_closed()
+
+
+def test_every_tool_has_a_loop_of_its_own(factory):
+    with Group(loop_factory=factory) as one, Group(loop_factory=factory) as other:
+        assert one.spawn(running_loop).result() is not other.spawn(running_loop).result()
+        with Group(within=one) as inner:
+            assert inner.spawn(running_loop).result() is factory.made[0]
+
+
+def test_async_code_has_its_own_loop_already(factory):
+    async def main():
+        async with Group(loop_factory=factory) as group:
+            return await group.spawn(running_loop()) is asyncio.get_running_loop()
+
+    assert asyncio.run(main()) and not factory.made
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs os.fork")
+def test_a_forked_child_asks_the_factory_again(run_script):
+    done = run_script("""
+        import asyncio, os, uvloop
+        from aioutils import Group
+
+        group = Group(loop_factory=uvloop.new_event_loop)
+        group.spawn(asyncio.sleep, 0).result()
+        if not (child := os.fork()):
+            group.spawn(asyncio.sleep, 0.01).result()
+            os._exit(3)
+        print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+        group.spawn(asyncio.sleep, 0.01).result()
+    """)
+    assert (done.stdout, done.stderr) == ("3\n", "")
+
+
+# ---- the clock stands still with the loop --------------------------------------------------
+
+
+async def within(limit, waiting):
+    async with asyncio.timeout(limit):
+        return await waiting
+
+
+def test_a_slow_consumer_makes_no_timeout_fire(factory):
+    with Yielder(loop_factory=factory) as y:
+        for n in range(3):
+            y.spawn(within(0.2, asyncio.sleep(0.02 * n, n)))
+        for _ in y.yielding():
+            time.sleep(0.25)
+
+
+def test_what_had_arrived_is_read_before_a_timeout_fires(factory):
+    reading, writing = os.pipe()
+
+    async def read():
+        loop, came = asyncio.get_running_loop(), asyncio.Event()
+        loop.add_reader(reading, came.set)
+        try:
+            return await within(0.05, came.wait())
+        finally:
+            loop.remove_reader(reading)
+
+    with Group(loop_factory=factory) as group:
+        task = group.spawn(read)
+        start(group)
+        os.write(writing, b"x")
+        time.sleep(0.1)
+        assert task.result() is True
+    os.close(reading)
+    os.close(writing)
+
+
+def test_time_passes_only_while_the_loop_runs(factory):
+    async def now():
+        return asyncio.get_running_loop().time()
+
+    with Group(loop_factory=factory) as group:
+        before = group.spawn(now).result()
+        time.sleep(0.1)
+        assert group.spawn(now).result() - before < 0.05
+        group.spawn(asyncio.sleep, 0.05).result()
+        assert group.spawn(now).result() - before >= 0.05
+
+
+# ---- timers ------------------------------------------------------------------------------
+
+
+def run(factory, function):
+    """In a task, and for a moment longer."""
+
+    async def main():
+        function(asyncio.get_running_loop())
+        await asyncio.sleep(0.05)
+
+    with Group(loop_factory=factory) as group:
+        group.spawn(main).result()
+
+
+def test_timers_run_in_the_order_of_their_times(factory):
+    ran = []
+
+    def set_timers(loop):
+        for n in (3, 1, 2, 0):
+            loop.call_later(0.004 * n, ran.append, n)
+
+    run(factory, set_timers)
+    assert ran == [0, 1, 2, 3]
+
+
+def test_cancelled_timers_do_not_run(factory):
+    ran = []
+
+    def set_timers(loop):
+        timers = [loop.call_later(0.001 * (n % 5), ran.append, n) for n in range(1000)]
+        for n, timer in enumerate(timers):
+            if n % 100:
+                timer.cancel()
+        soon = loop.call_later(0, ran.append, "soon")
+        loop.call_soon(soon.cancel)
+
+    run(factory, set_timers)
+    assert ran == list(range(0, 1000, 100))
+
+
+def test_a_timer_that_fails_is_reported_and_stops_no_other(factory):
+    reported, ran = [], []
+
+    def set_timers(loop):
+        loop.set_exception_handler(lambda _, context: reported.append(context["exception"]))
+        loop.call_later(0.001, int, "no number")
+        loop.call_later(0.002, ran.append, 1)
+
+    run(factory, set_timers)
+    assert ran == [1] and isinstance(reported[0], ValueError)
+
+
+def test_a_timer_is_set_on_no_closed_loop(factory):
+    with Group(loop_factory=factory) as group:
+        loop = group.spawn(running_loop).result()
+    with pytest.raises(RuntimeError, match="closed"):
+        loop.call_later(1, print)
+
+
+def test_10_000_sleepers_wake(factory):
+    with Group(loop_factory=factory) as group:
+        for n in range(10_000):
+            group.spawn(asyncio.sleep, 0.001 * (n % 7))
+        assert group.join()
+
+
+# ---- bad input ---------------------------------------------------------------------------
+
+
+def test_what_is_no_factory_is_refused_at_the_call():
+    with pytest.raises(TypeError, match=r"Group\(loop_factory=...\) is a function that makes"):
+        Group(loop_factory=3)
+    with pytest.raises(TypeError, match=r"within= shares a loop, so loop_factory= has no use"):
+        Group(within=Group(), loop_factory=uvloop.new_event_loop)
+
+
+@pytest.mark.filterwarnings("ignore:this call blocks the event loop")
+@pytest.mark.parametrize("gives", [object, lambda: None, "closed", "running"])
+def test_a_factory_that_makes_no_new_loop_is_named(gives):
+    with contextlib.closing(asyncio.new_event_loop()) as loop:
+        if gives == "closed":
+            loop.close()
+        group = Group(loop_factory=gives if callable(gives) else lambda: loop)
+        task = group.spawn(asyncio.sleep, 0)
+        if gives == "running":
+
+            async def wait():
+                task.result()
+
+            with pytest.raises(TypeError, match=r"loop_factory=.*, not a new event loop"):
+                loop.run_until_complete(wait())
+        else:
+            with pytest.raises(TypeError, match=r"loop_factory=.*, not a new event loop"):
+                task.result()
+        task.cancel()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs os.kill(pid, SIGINT)")
+def test_ctrl_c_cleans_up_on_uvloop(run_script):
+    done = run_script("""
+        import asyncio, os, signal, threading, uvloop
+        from aioutils import Group
+
+        async def work():
+            try:
+                await asyncio.sleep(60)
+            finally:
+                await asyncio.sleep(0.01)
+                print("cleaned up")
+
+        group = Group(loop_factory=uvloop.new_event_loop)
+        group.spawn(work)
+        threading.Timer(0.2, os.kill, (os.getpid(), signal.SIGINT)).start()
+        try:
+            group.join()
+        except KeyboardInterrupt:
+            print("left", signal.getsignal(signal.SIGINT) is signal.default_int_handler)
+        group.spawn(asyncio.sleep, 0).result()
+        group.close()
+    """)
+    assert (done.stdout, done.stderr) == ("cleaned up\nleft True\n", "")
