@@ -153,21 +153,34 @@ def test_a_handler_that_raises_while_handlers_are_given_back_does_not_keep_the_o
     group.close()
 
 
-@signals
-def test_the_wakeup_descriptor_of_another_library_is_left_alone():
-    async def look():
-        seen.append(signal.set_wakeup_fd(there.fileno()))
-
-    seen = []
+@pytest.fixture
+def wakeup_descriptor():
+    """Another library's."""
     here, there = socket.socketpair()
     with here, there:
         there.setblocking(False)
         signal.set_wakeup_fd(there.fileno())
-        try:
-            with Group() as group:
-                group.spawn(look)
-                group.join()
-            assert signal.set_wakeup_fd(-1) == there.fileno()
-        finally:
-            signal.set_wakeup_fd(-1)
-        assert seen == [there.fileno()]
+        yield there.fileno()
+        signal.set_wakeup_fd(-1)
+
+
+@signals
+@pytest.mark.asyncios_loop  # uvloop has signals written to its own for as long as it runs
+def test_the_wakeup_descriptor_of_another_library_is_left_alone(wakeup_descriptor):
+    async def look():
+        seen.append(signal.set_wakeup_fd(wakeup_descriptor))
+
+    seen = []
+    with Group() as group:
+        group.spawn(look)
+        group.join()
+    assert seen == [wakeup_descriptor]
+
+
+@signals
+def test_the_wakeup_descriptor_of_another_library_is_there_after_a_wait(wakeup_descriptor):
+    with Group() as group:
+        group.spawn(returns(1))
+        group.join()
+        assert signal.set_wakeup_fd(wakeup_descriptor) == wakeup_descriptor
+    assert signal.set_wakeup_fd(wakeup_descriptor) == wakeup_descriptor

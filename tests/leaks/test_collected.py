@@ -45,6 +45,7 @@ def said(caplog, monkeypatch):
         yield collected
 
 
+@pytest.mark.asyncios_loop  # what hangs on an open uvloop is no garbage to Python: see README
 def test_a_task_that_lent_its_slot_is_closed_in_silence(said):
     async def child():
         await asyncio.sleep(3600)
