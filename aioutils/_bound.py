@@ -14,6 +14,9 @@ from .errors import WrongLoopError
 
 
 class Bound(Moment, Worker):
+    # With slots all the way: beside a base that has some, attributes of a dict are slow.
+    __slots__ = ("__weakref__", "_due", "_factory", "_family", "_lock", "loop")
+
     def __init__(self, factory: LoopFactory | None) -> None:
         super().__init__()
         self._factory: LoopFactory | None = factory
