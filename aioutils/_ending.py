@@ -66,13 +66,14 @@ class Ended(Waitable):
 def join(scheduler: Scheduler, timeout: float | None) -> Ended | None:
     """Waits for the end, and returns it; None if `timeout` seconds passed first."""
     ended = Ended(scheduler)
-    if not ended.reached():
-        loop = scheduler.bound()
-        if timeout == 0:
-            refuse(loop, ended, FIX)
-            loop.run_once()
-        else:
-            block(loop, ended, timeout, FIX)
+    if ended.reached():
+        return ended
+    loop = scheduler.bound()
+    if timeout == 0:
+        refuse(loop, ended, FIX)
+        loop.run_once()
+    else:
+        block(loop, ended, timeout, FIX)
     return ended if ended.reached() else None
 
 

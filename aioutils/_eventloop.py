@@ -1,7 +1,7 @@
 """The event loop that a tool owns: how it is made, and how it ends.
 
-The only file that makes and closes event loops; it and `_clock` alone look into asyncio's private
-parts: each place says why.
+The only file that makes and closes event loops; it and `_clock` look into asyncio's private parts,
+and one line of `_admission` where a call would cost: each place says why.
 """
 
 import asyncio
@@ -142,13 +142,6 @@ else:
     @types.coroutine
     def started() -> Generator[None, None, None]:
         yield
-
-
-def disown(task: "asyncio.Task[None]") -> "asyncio.Task[None]":
-    """Private because who owns the task says what is to be said if the collector finds it
-    pending; asyncio would, in words that mean nothing to the user."""
-    task._log_destroy_pending = False  # type: ignore[attr-defined]
-    return task
 
 
 def abandon(loop: asyncio.AbstractEventLoop) -> None:
