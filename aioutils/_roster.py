@@ -28,6 +28,7 @@ class Roster(Bound):
         "_inbox",
         "calls",
         "closed",
+        "ending",
         "failures",
         "gone",
         "kind",
@@ -55,6 +56,7 @@ class Roster(Bound):
         self.failures: Failures = Failures(options.on_error)
         self.closed: bool = False
         self._closing = False
+        self.ending: bool = False  # somebody only waits for the end: nobody need hand anything out
         self.gone: Event = Event()  # closed, and everything left
         self._inbox: deque[Callable[[], object]] = deque()
 
