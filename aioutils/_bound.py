@@ -65,9 +65,10 @@ class Bound(Moment, Worker):
                 assert self.loop is not None
                 return self.loop
             family = tuple(self._family)
+            for member in family:  # first, or after a signal nobody would pump it
+                loop.attach(member)
             for member in family:
                 member.loop = loop
-                loop.attach(member)
         for member in family:
             if old is not None:
                 old.detach(member)
