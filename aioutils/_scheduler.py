@@ -98,7 +98,7 @@ class Scheduler(Admission):
     def hasten(self) -> None:
         """From now on nothing waits until results are handed out: whoever did that only waits for
         the end."""
-        self.ending = True
+        self._hasty = True
         if not self.is_idle():
             self.post(self.tell)  # the gate is open now
 
@@ -109,7 +109,7 @@ class Scheduler(Admission):
 
     def go_on(self) -> None:
         self._stopping = max(0, self._stopping - 1)
-        self.ending = self._closing
+        self._hasty = self._closing
 
     def _touch(self, action: Callable[[], object]) -> None:
         """Has `action` called where nothing runs beside it: on the loop, or while it stands still.
