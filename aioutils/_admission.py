@@ -24,6 +24,8 @@ SLICE = 256  # jobs that start in one pass over the loop
 
 
 class Admission(Roster):
+    __slots__ = ("_executor", "_threads", "listeners", "on_failing", "order")
+
     def __init__(self, options: Options, order: Order | None) -> None:
         super().__init__(options)
         self.order: Order | None = order  # of what is spawned; a call of imap has one of its own
@@ -44,26 +46,27 @@ class Admission(Roster):
             while lane.waiting and most > 0:
                 claimed = self._claim(lane, most)
                 most -= len(claimed) or SLICE
-                while claimed:
-                    self._start(claimed.pop())
+                self._start(claimed)
             if lane.waiting and lane.free(1) > 0:
                 self.wake()
         self._tell()
 
     def _claim(self, lane: Lane, most: int) -> list[Job]:
-        claimed: list[Job] = []
+        """Takes those that start now out of the line; the first of them is the last."""
         with self._lock:
-            free, waiting = lane.free(most), lane.waiting
-            while waiting and free > 0:
-                job = waiting.popleft()
-                if job._state is WAITING:
-                    job._state = RUNNING
-                    claimed.append(job)
+            waiting = lane.waiting
+            free = min(lane.free(most), len(waiting))
+            claimed = [waiting.popleft() for _ in range(free)]
+            for job in claimed:
+                if job._state is not WAITING:
+                    lane.dead -= 1
                     free -= 1
                 else:
-                    lane.dead -= 1
-            lane.held += len(claimed)
-            self._claimed += len(claimed)
+                    job._state = RUNNING
+            if free < len(claimed):
+                claimed = [job for job in claimed if job._state is RUNNING]
+            lane.held += free
+            self._claimed += free
             self.running.update(claimed)
         claimed.reverse()
         return claimed
@@ -72,28 +75,35 @@ class Admission(Roster):
         if job._state is WAITING:
             job._state = RUNNING
             self.parking.held += 1
-            self._start(job)
+            self._start([job])
 
-    def _start(self, job: Job) -> None:
-        if job._state is not RUNNING:
-            return  # cancelled by one that started just before
-        if type(job._work) is Call:
-            if self._threads is None:
-                self._threads = Threads()
-            job._work = call(job._work, self._executor, self._threads)
-        context, job._context = job._context, None
-        try:
-            runner = start(self._run(job), loop=self.loop._event_loop, context=context)  # type: ignore
-        except BaseException:  # a second Ctrl-C, just now
-            if job._state is RUNNING:
-                job._state = CANCELLED
-                _work.close(job._work)
-                job._work = None
-                self._ended(job)
-            raise
-        if not runner.done():
-            job._runner = disown(runner)
-        del job, runner, context  # the frames of a failure lead to this one
+    def _start(self, claimed: list[Job]) -> None:
+        loop = self.loop._event_loop  # type: ignore[union-attr]
+        while claimed:
+            job = claimed.pop()
+            if job._state is not RUNNING:
+                continue  # cancelled by one that started just before
+            if type(job._work) is Call:
+                self._call(job)
+            context, job._context = job._context, None
+            try:
+                runner = start(self._run(job), loop=loop, context=context, eager_start=True)
+            except BaseException:  # a second Ctrl-C, just now
+                if job._state is RUNNING:
+                    job._state = CANCELLED
+                    _work.close(job._work)
+                    job._work = None
+                    self._ended(job)
+                raise
+            if not runner.done():
+                job._runner = disown(runner)
+            del job, runner, context  # the frames of a failure lead to this one
+
+    def _call(self, job: Job) -> None:
+        """A plain function becomes something to await."""
+        if self._threads is None:
+            self._threads = Threads()
+        job._work = call(job._work, self._executor, self._threads)
 
     async def _run(self, job: Job) -> None:
         """All bookkeeping of a job is here: what asyncio runs is this."""

@@ -14,6 +14,9 @@ from .errors import WrongLoopError
 
 
 class Bound(Moment, Worker):
+    # With slots all the way: beside a base that has some, attributes of a dict are slow.
+    __slots__ = ("__weakref__", "_due", "_factory", "_family", "_lock", "loop")
+
     def __init__(self, factory: LoopFactory | None) -> None:
         super().__init__()
         self._factory: LoopFactory | None = factory
@@ -62,9 +65,10 @@ class Bound(Moment, Worker):
                 assert self.loop is not None
                 return self.loop
             family = tuple(self._family)
+            for member in family:  # first, or after a signal nobody would pump it
+                loop.attach(member)
             for member in family:
                 member.loop = loop
-                loop.attach(member)
         for member in family:
             if old is not None:
                 old.detach(member)

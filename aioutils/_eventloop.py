@@ -6,7 +6,6 @@ parts: each place says why.
 
 import asyncio
 import atexit
-import functools
 import os
 import sys
 import threading
@@ -121,8 +120,9 @@ def inherit(what: object) -> None:
 LAZY = sys.version_info < (3, 12)
 
 if sys.version_info >= (3, 12):
-    # Makes an asyncio task, and takes its first step at once. On the running loop.
-    start = functools.partial(asyncio.Task, eager_start=True)
+    # Makes an asyncio task, and takes its first step at once. On the running loop. The class
+    # itself, with `eager_start=True` at the call: a partial costs a fifth of the start.
+    start: Callable[..., "asyncio.Task[None]"] = asyncio.Task
 
     async def started() -> None:
         """The first that `run` awaits."""
@@ -130,7 +130,11 @@ if sys.version_info >= (3, 12):
 else:
 
     def start(
-        run: Coroutine[Any, Any, None], *, loop: asyncio.AbstractEventLoop | None, context: Context
+        run: Coroutine[Any, Any, None],
+        *,
+        loop: asyncio.AbstractEventLoop | None,
+        context: Context | None,
+        eager_start: bool,
     ) -> "asyncio.Task[None]":
         run.send(None)  # into its `try`, so that not even an early cancellation misses the end
         return asyncio.Task(run, loop=loop, name="job", context=context)  # else it formats one

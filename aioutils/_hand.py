@@ -73,6 +73,24 @@ class Outcomes(Hand):
         return job._outcome if job._state is DONE else self._error(job)
 
 
+class Collected(Outcomes):
+    """The same for `map`: if it ends with an error, its list reaches nobody."""
+
+    def __init__(self, scheduler: "Scheduler", order: Order) -> None:
+        super().__init__(scheduler, order)
+        self._failed: list[Job] = []
+
+    def give(self, job: Job) -> Any:
+        if job._state is FAILED:
+            self._failed.append(job)
+        return super().give(job)
+
+    def ride(self, error: BaseException) -> None:
+        for job in self._failed:
+            self._scheduler.failures.add(job)  # as if nobody had seen it
+        super().ride(error)
+
+
 class Tasks(Hand):
     """Of `as_completed`: the tasks themselves."""
 

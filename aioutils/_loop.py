@@ -174,9 +174,9 @@ class Loop(Owner):
         wait = Wait(self, None)
         signals = Signals(wait.wake)
         try:
-            if self.private and asyncio._get_running_loop() is None and self._elect(wait):
-                wait.target = Passes(self.event_loop)  # it stops the loop that it passes over
-                with signals:
+            with signals:
+                if self.private and asyncio._get_running_loop() is None and self._elect(wait):
+                    wait.target = Passes(self.event_loop)  # it stops the loop that it passes over
                     self._drive(wait, None, signals)
         except BaseException:
             self._resign(wait)

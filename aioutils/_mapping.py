@@ -6,7 +6,7 @@ from typing import Any, TypeVar, overload
 
 from . import _work
 from ._crew import Crew, Each
-from ._hand import Hand, Outcomes, Tasks
+from ._hand import Collected, Hand, Outcomes, Tasks
 from ._options import check_positive
 from ._order import CompletionOrder, Order, SpawnOrder
 from ._source import source_of
@@ -67,10 +67,8 @@ class Mapper(Tool):
 
         Takes what `imap` takes, but for the buffer: nothing waits for a consumer here.
         """
-        stream = self._stream(
-            function, iterables, SpawnOrder(), sys.maxsize, return_exceptions, isolate
-        )
-        return list(stream)
+        hand = Collected if return_exceptions else Hand
+        return list(self._stream(function, iterables, SpawnOrder(), sys.maxsize, hand, isolate))
 
     @overload
     def starmap(
@@ -107,8 +105,9 @@ class Mapper(Tool):
             >>> Pool(8).starmap(pow, [(2, 3), (3, 2)])
             [8, 9]
         """
+        hand = Collected if return_exceptions else Hand
         stream = self._stream(
-            function, (arguments,), SpawnOrder(), sys.maxsize, return_exceptions, isolate, star=True
+            function, (arguments,), SpawnOrder(), sys.maxsize, hand, isolate, star=True
         )
         return list(stream)
 
@@ -178,7 +177,8 @@ class Mapper(Tool):
         Each item is an asyncio task of its own. `isolate=False` lets tasks be reused, several
         times faster for tiny items: what hangs on `asyncio.current_task()` is shared then.
         """
-        return self._stream(function, iterables, SpawnOrder(), buffer, return_exceptions, isolate)
+        hand = Outcomes if return_exceptions else Hand
+        return self._stream(function, iterables, SpawnOrder(), buffer, hand, isolate)
 
     @overload
     def imap_unordered(
@@ -229,9 +229,8 @@ class Mapper(Tool):
             >>> list(Pool(8).imap_unordered(wait, [0.03, 0.01, 0.02]))
             [0.01, 0.02, 0.03]
         """
-        return self._stream(
-            function, iterables, CompletionOrder(), buffer, return_exceptions, isolate
-        )
+        hand = Outcomes if return_exceptions else Hand
+        return self._stream(function, iterables, CompletionOrder(), buffer, hand, isolate)
 
     def as_completed(self) -> Stream[Task[Any]]:
         """Returns an iterator over the unfinished tasks as they finish, later ones too.
@@ -261,7 +260,7 @@ class Mapper(Tool):
         iterables: tuple[Any, ...],
         order: Order,
         buffer: int | None,
-        return_exceptions: bool,
+        hand: type[Hand],
         isolate: bool,
         star: bool = False,
     ) -> Stream[Any]:
@@ -273,5 +272,4 @@ class Mapper(Tool):
         star = star or len(iterables) > 1
         reused = not isolate and _work.is_async(function)
         crew = (Crew if reused else Each)(scheduler, order, function, star, buffer)
-        hand = (Outcomes if return_exceptions else Hand)(scheduler, order)
-        return Stream(self, order, hand, source_of(scheduler, crew, iterables))
+        return Stream(self, order, hand(scheduler, order), source_of(scheduler, crew, iterables))

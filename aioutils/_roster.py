@@ -22,6 +22,22 @@ if TYPE_CHECKING:
 
 
 class Roster(Bound):
+    __slots__ = (
+        "_claimed",
+        "_closing",
+        "_inbox",
+        "calls",
+        "closed",
+        "failures",
+        "gone",
+        "kind",
+        "lanes",
+        "main",
+        "parked",
+        "parking",
+        "running",
+    )
+
     def __init__(self, options: Options) -> None:
         super().__init__(options.loop_factory)
         size = options.size

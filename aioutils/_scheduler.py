@@ -20,6 +20,8 @@ from ._waiting import Hold
 
 
 class Scheduler(Admission):
+    __slots__ = ("_asked", "_stopping", "origins")
+
     def __init__(self, options: Options, within: "Scheduler | None", order: Order | None) -> None:
         super().__init__(options, order)
         # Where jobs were spawned, if somebody wants to know.

@@ -50,12 +50,17 @@ class Signals:
             return self
         outer = _innermost
         self.active = True
-        for number in _HELD:
-            handler = signal.getsignal(number)
-            if callable(handler):
-                self._replaced[number] = handler
-                self._users[number] = outer._users.get(number, handler) if outer else _free(handler)
-                signal.signal(number, self._note)
+        try:
+            for number in _HELD:
+                handler = signal.getsignal(number)
+                if callable(handler):
+                    self._replaced[number] = handler
+                    users = outer._users.get(number, handler) if outer else _free(handler)
+                    self._users[number] = users
+                    signal.signal(number, self._note)
+        except BaseException:  # by a handler that was not replaced yet
+            self._restore()
+            raise
         self._outer, _innermost = outer, self
         return self
 

@@ -11,6 +11,7 @@ from typing import TypeVar
 
 from ._lease import block, pause
 from ._scheduler import Scheduler
+from ._signals import Signals
 from ._waiting import Waitable
 from ._warnings import warn_dropped
 
@@ -38,18 +39,20 @@ def run_in_finalizer(steps: Steps[T], scheduler: Scheduler, fix: str) -> T:
 
 
 def _run(steps: Steps[T], wait: Callable[[Waitable], object]) -> T:
-    try:
-        target = next(steps)
-        while True:
-            try:
-                if not target.reached():
-                    wait(target)
-            except BaseException as error:
-                target = steps.throw(error)
-            else:
-                target = steps.send(None)
-    except StopIteration as end:
-        return end.value  # type: ignore[no-any-return]
+    with Signals(lambda: None) as signals:  # between the waits nothing may be interrupted
+        try:
+            target = next(steps)
+            while True:
+                try:
+                    signals.deliver()
+                    if not target.reached():
+                        wait(target)
+                except BaseException as error:
+                    target = steps.throw(error)
+                else:
+                    target = steps.send(None)
+        except StopIteration as end:
+            return end.value  # type: ignore[no-any-return]
 
 
 async def arun(steps: Steps[T], scheduler: Scheduler, fix: str) -> T:

@@ -10,7 +10,7 @@ async def wait_for(awaitable, seconds):
     # that of 3.11, cancelled after its time was up, doesn't wait for the task that it made: so
     # the caller goes on although somebody of his still waits
     async with asyncio.timeout(seconds):
-        return await asyncio.create_task(awaitable)
+        return await asyncio.ensure_future(awaitable)
 
 
 class Boom(Exception):

@@ -9,6 +9,10 @@ import pytest
 from four_tools import DEBUG, forever, returns
 
 from aioutils import Group, Pool, _admission, _eventloop
+from aioutils._loop import Loop
+from aioutils._scheduler import Scheduler
+
+signals = pytest.mark.skipif(not hasattr(signal, "SIGUSR1"), reason="Windows has no such signals")
 
 
 def test_an_interrupt_as_a_spawn_wakes_the_loop_leaves_it_ready_to_be_woken(in_thread):
@@ -90,9 +94,65 @@ def test_an_interrupt_as_a_task_has_just_ended_leaves_it_its_result(monkeypatch)
         assert task.result() == 1 and pool.free_count() == 1
 
 
-# ---- giving signals back -----------------------------------------------------------------
+def test_an_interrupt_as_a_loop_is_bound_leaves_the_tool_as_it_was(monkeypatch):
+    def interrupted(loop, scheduler):
+        monkeypatch.setattr(Loop, "attach", attach)
+        raise KeyboardInterrupt
 
-signals = pytest.mark.skipif(not hasattr(signal, "SIGUSR1"), reason="Windows has no such signals")
+    attach = Loop.attach
+    with Group() as group:
+        task = group.spawn(returns(1))
+        monkeypatch.setattr(Loop, "attach", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            group.join()
+        assert task.result(5) == 1
+
+
+# ---- a signal where nothing may be interrupted ----------------------------------------------
+
+
+@signals
+def test_a_signal_between_two_steps_of_closing_is_heard_after_them(monkeypatch):
+    def interrupted(scheduler):
+        begun = begin(scheduler)
+        signal.raise_signal(signal.SIGINT)
+        return begun
+
+    async def stay():
+        try:
+            await forever()
+        finally:
+            await asyncio.sleep(0)
+            cleaned.append(1)
+
+    begin, cleaned = Scheduler.begin_closing, []
+    monkeypatch.setattr(Scheduler, "begin_closing", interrupted)
+    group = Group()
+    group.spawn(stay)
+    group.join(timeout=0)
+    with pytest.raises(KeyboardInterrupt):
+        group.close()
+    assert cleaned == [1] and group._scheduler.gone.reached()
+
+
+@signals
+def test_a_signal_as_a_loop_is_made_leaves_no_loop_behind(monkeypatch):
+    def interrupted(factory):
+        monkeypatch.setattr(_eventloop, "take", take)
+        loop = take(factory)
+        signal.raise_signal(signal.SIGINT)
+        return loop
+
+    take = _eventloop.take
+    monkeypatch.setattr(_eventloop, "take", interrupted)
+    group = Group(loop_factory=asyncio.SelectorEventLoop)
+    group.spawn(returns(1))
+    with pytest.raises(KeyboardInterrupt):
+        group.join(timeout=0)
+    group.close()
+
+
+# ---- giving signals back -----------------------------------------------------------------
 
 
 @pytest.fixture
@@ -162,6 +222,33 @@ def wakeup_descriptor():
         signal.set_wakeup_fd(there.fileno())
         yield there.fileno()
         signal.set_wakeup_fd(-1)
+
+
+@signals
+def test_a_handler_that_raises_while_handlers_are_taken_leaves_none_taken(handlers, monkeypatch):
+    """SIGINT is taken already, SIGTERM not yet, and a SIGTERM comes."""
+
+    class Told(Exception):
+        pass
+
+    def tell(number, frame):
+        raise Told
+
+    def take(number, handler):
+        before = set_handler(number, handler)
+        monkeypatch.setattr(signal, "signal", set_handler)
+        signal.raise_signal(signal.SIGTERM)
+        return before
+
+    set_handler, of_sigint = signal.signal, signal.getsignal(signal.SIGINT)
+    signal.signal(signal.SIGTERM, tell)
+    with Group() as group:
+        group.spawn(returns(1))
+        monkeypatch.setattr(signal, "signal", take)
+        with pytest.raises(Told):
+            group.join()
+        assert signal.getsignal(signal.SIGTERM) is tell
+        assert signal.getsignal(signal.SIGINT) is of_sigint
 
 
 @signals
