@@ -184,6 +184,7 @@ def leaving(scheduler: Scheduler, on_exit: OnExit, error: BaseException | None) 
             _refuse_unfinished(scheduler)
         elif on_exit == "cancel":
             scheduler.cancel_all()
+        scheduler.hasten()
         yield ended
         if ended.failures:
             scheduler.failures.raise_all(ended.failures, scheduler, ended.ended)

@@ -49,7 +49,7 @@ class Flow(Task[None]):
 
 
 class _Room(Waitable):
-    """The moment at which fewer than `buffer` items wait."""
+    """The moment at which fewer than `buffer` items wait, or nobody hands out any more."""
 
     def __init__(self, flow: Flow, room: Moment, buffer: int) -> None:
         self._flow, self._buffer = flow, buffer
@@ -57,13 +57,19 @@ class _Room(Waitable):
 
     def watch(self, notify: Callable[[], None]) -> None:
         self._room.watch(notify)
+        self._flow._lane.scheduler.watch(notify)
+        if self.reached():  # another thread made room, or went for the end, just now
+            notify()
 
     def unwatch(self, notify: Callable[[], None]) -> None:
         self._room.unwatch(notify)
+        self._flow._lane.scheduler.unwatch(notify)
 
     def reached(self) -> bool:
         order = self._flow._order
-        return order is None or order.backlog(self._flow) < self._buffer
+        if order is None or self._flow._lane.scheduler.ending:
+            return True
+        return order.backlog(self._flow) < self._buffer
 
 
 class Given(Job):

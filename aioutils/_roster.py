@@ -25,6 +25,7 @@ class Roster(Bound):
     __slots__ = (
         "_claimed",
         "_closing",
+        "_hasty",
         "_inbox",
         "calls",
         "closed",
@@ -55,6 +56,7 @@ class Roster(Bound):
         self.failures: Failures = Failures(options.on_error)
         self.closed: bool = False
         self._closing = False
+        self._hasty = False
         self.gone: Event = Event()  # closed, and everything left
         self._inbox: deque[Callable[[], object]] = deque()
 
@@ -82,6 +84,11 @@ class Roster(Bound):
     def count(self) -> int:
         with self._lock:
             return len(self.running) + self.waiting
+
+    @property
+    def ending(self) -> bool:
+        """True while somebody only waits for the end: nobody need hand anything out then."""
+        return self._hasty
 
     def unfinished(self) -> list[Job]:
         with self._lock:

@@ -95,6 +95,13 @@ class Scheduler(Admission):
             self._asked.add(job)
             self.cancel(job)
 
+    def hasten(self) -> None:
+        """From now on nothing waits until results are handed out: whoever did that only waits for
+        the end."""
+        self._hasty = True
+        if not self.is_idle():
+            self.post(self.tell)  # the gate is open now
+
     def stop(self) -> None:
         """Cancels everything; what is spawned until `go_on` never starts."""
         self._stopping += 1
@@ -102,6 +109,7 @@ class Scheduler(Admission):
 
     def go_on(self) -> None:
         self._stopping = max(0, self._stopping - 1)
+        self._hasty = self._closing
 
     def _touch(self, action: Callable[[], object]) -> None:
         """Has `action` called where nothing runs beside it: on the loop, or while it stands still.

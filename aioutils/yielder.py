@@ -74,13 +74,14 @@ class Yielder(Tool):
         )
         order = self._order()
         self._set_up(options, within, order)
+        scheduler = self._scheduler
         self._keep_none = keep_none
         self._room = Moment()
         self._buffer = size or 1000
         if buffer is not None:
             most = self._buffer = check_positive(type(self).__name__, "buffer", buffer)
-            for lane in self._scheduler.lanes:
-                lane.gate = lambda: order.is_full(most)
+            for lane in scheduler.lanes:
+                lane.gate = lambda: not scheduler.ending and order.is_full(most)
 
     @overload
     def spawn(self, work: AsyncIterable[Any], /) -> Task[None]: ...

@@ -1,0 +1,109 @@
+"""A yielder whose `buffer` is full, and whose results nobody takes any more, ends all the same."""
+
+import asyncio
+
+import pytest
+from on_a_loop import on_a_loop
+
+from aioutils import OrderedYielder, Yielder
+
+pytestmark = pytest.mark.timeout(5)
+kinds = pytest.mark.parametrize("kind", [Yielder, OrderedYielder])
+
+
+async def give(value):
+    return value
+
+
+def fill(y, done):
+    """Spawns a task whose clean-up fills the buffer, and waits for tasks that it keeps out."""
+
+    async def run():
+        try:
+            await asyncio.Event().wait()
+        finally:
+            for n in range(3):
+                y.put(n)
+            waits = [asyncio.ensure_future(wait_for(y.spawn(give(n)))) for n in range(3)]
+            await asyncio.wait(waits)
+            done.append(True)
+
+    async def wait_for(task):
+        return await task
+
+    y.spawn(run())
+    return y.spawn(give("begun"))
+
+
+@kinds
+@pytest.mark.parametrize("how", ["close", "leave", "fail", "interrupt"])
+def test_clean_ups_wait_for_tasks_that_the_buffer_would_keep_out(kind, how):
+    async def interrupt():
+        await began.wait()
+        raise KeyboardInterrupt
+
+    y, done, began = kind(4, buffer=1), [], asyncio.Event()
+    if how == "interrupt":
+        y.spawn(interrupt())
+    fill(y, done).result()
+    if how == "close":
+        y.close()
+    elif how == "leave":
+        with y:
+            pass
+    elif how == "fail":
+        with pytest.raises(ValueError), y:
+            raise ValueError
+    else:
+        with pytest.raises(KeyboardInterrupt):
+            began.set()
+            list(y)
+    assert done == [True]
+
+
+@kinds
+@on_a_loop
+async def test_the_same_in_async_code(kind):
+    y, done = kind(4, buffer=1), []
+    await fill(y, done)
+    await y.aclose()
+    assert done == [True]
+
+
+@kinds
+def test_a_block_that_waits_for_the_end_has_all_tasks_run_though_nobody_takes_results(kind):
+    ran = []
+
+    async def run(n):
+        ran.append(n)
+
+    async def stream():
+        for n in range(10):
+            yield n
+        ran.append("stream")
+
+    with kind(2, buffer=2, on_exit="wait", keep_none=True) as y:
+        for n in range(10):
+            y.spawn(run(n))
+        y.spawn(stream())
+    assert sorted(ran, key=str) == [*range(10), "stream"]
+
+
+def test_after_an_interrupt_the_buffer_counts_again():
+    async def interrupt():
+        raise KeyboardInterrupt
+
+    async def run(n):
+        started.append(n)
+        return n
+
+    y, started = Yielder(buffer=2), []
+    y.spawn(interrupt())
+    with pytest.raises(KeyboardInterrupt):
+        list(y)
+    for n in range(10):
+        y.spawn(run(n))
+    stream = iter(y)
+    next(stream)
+    assert len(started) <= 3
+    stream.close()
