@@ -169,7 +169,8 @@ async def _although_cancelled(turn: Turn) -> None:
 
 
 def _set(future: "asyncio.Future[None]") -> None:
-    if not future.done():
+    # Closed: its tool was given up, and the collector hides from us who waits there.
+    if not (future.done() or future.get_loop().is_closed()):
         future.set_result(None)
 
 
