@@ -1,7 +1,8 @@
 """What becomes of a tool or an iteration that nobody holds any more, and of all of them at exit.
 
-- finalizers come in any thread and inside anything: they run the loop only where that is safe, and
-  otherwise say so with a ResourceWarning and close the coroutines; they start no thread.
+- finalizers come in any thread and inside anything: they run the loop only where that is safe, or
+  have a task close the tool on a loop that somebody runs; else they say so with a ResourceWarning
+  and close the coroutines; they start no thread.
 - at exit nothing is run any more, and nothing is said but failures that nobody has seen.
 """
 
@@ -12,6 +13,7 @@ import logging
 import sys
 import threading
 from collections.abc import Callable
+from functools import partial
 
 from ._ending import FIX, closing, part
 from ._eventloop import inherit
@@ -19,7 +21,7 @@ from ._job import RUNNING, Job
 from ._loop import Loop
 from ._owner import in_new_child
 from ._scheduler import Scheduler, _all
-from ._steps import run_in_finalizer
+from ._steps import arun, run_in_finalizer
 from ._warnings import warn_dropped
 
 _log = logging.getLogger("aioutils")
@@ -59,26 +61,50 @@ def drop(scheduler: Scheduler) -> None:
         inherit(scheduler)
         return
     loop = scheduler.loop
-    started = bool(scheduler.running or scheduler.parked)
+    over = scheduler.is_idle() and not scheduler.parked
     if can_run(loop):
         if loop is not None and (_collecting or _thread_ends()):
             loop.keep = False  # the collector may be about to finalize what it consists of
         try:
-            if scheduler.is_idle() and not scheduler.parked and scheduler.begin_closing():
+            if over and scheduler.begin_closing():
                 part(scheduler)
                 scheduler.failures.log(scheduler)
             else:
                 run_in_finalizer(closing(scheduler), scheduler, FIX)
         except Exception:
-            _log.exception("%r was dropped, and failed in cleaning up", scheduler)
+            _log_failure(scheduler)
         return
+    if loop is not None and not over:
+        if loop.adopt(scheduler, scheduler.gone, partial(_close_orphan, scheduler)):
+            return
+    _give_up(scheduler)
+    if loop is not None and loop.private and loop.is_left():
+        for orphan in loop.take_orphans():
+            assert isinstance(orphan, Scheduler)
+            _give_up(orphan)
+
+
+async def _close_orphan(scheduler: Scheduler) -> None:
+    try:
+        await arun(closing(scheduler), scheduler, FIX)
+    except Exception:
+        _log_failure(scheduler)
+
+
+def _log_failure(scheduler: Scheduler) -> None:
+    _log.exception("%r was dropped, and failed in cleaning up", scheduler)
+
+
+def _give_up(scheduler: Scheduler) -> None:
+    """Where nothing can be run."""
     scheduler.closed = True
-    description = repr(scheduler)
+    description, started = repr(scheduler), bool(scheduler.running or scheduler.parked)
     scheduler.leave_family()
-    if loop is not None:
-        loop.detach(scheduler, safe=False)
+    if scheduler.loop is not None:
+        scheduler.loop.detach(scheduler, safe=False)
     scheduler.abandon()
     scheduler.failures.log(scheduler)
+    scheduler.gone.come()
     if started:
         warn_dropped(description)
 

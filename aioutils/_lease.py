@@ -102,9 +102,14 @@ def block(loop: Loop, target: Waitable, timeout: float | None, fix: str) -> bool
 
 def refuse(loop: Loop, target: Waitable, fix: str) -> None:
     """Raises if a wait for `target` that begins here would never end."""
-    me = _running_job()
     if loop.is_here() or loop.is_taken_here():
         raise DeadlockError(f"{target!r} would wait for itself: this code runs on its loop. {fix}")
+    refuse_circle(target, fix)
+
+
+def refuse_circle(target: Waitable, fix: str) -> None:
+    """The same in async code, which does not block the loop."""
+    me = _running_job()
     if me is not None:
         with _graph:
             _check(me, target, fix)
@@ -164,7 +169,8 @@ async def _although_cancelled(turn: Turn) -> None:
 
 
 def _set(future: "asyncio.Future[None]") -> None:
-    if not future.done():
+    # Closed: its tool was given up, and the collector hides from us who waits there.
+    if not (future.done() or future.get_loop().is_closed()):
         future.set_result(None)
 
 

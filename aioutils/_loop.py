@@ -24,10 +24,11 @@ from ._clock import Standing
 from ._eventloop import LoopFactory
 from ._owner import Owner, winding_down
 from ._signals import Signals
-from ._waiting import Helper, Hold, Passes, Wait, Waitable
+from ._waiting import AllOf, Helper, Hold, Passes, Wait, Waitable
 from ._warnings import warn_blocked
 from .errors import DeadlockError
 
+_LOOK = 0.1  # seconds, after which a finalizer asks whether anything can still happen
 _PATIENCE = 1.0  # seconds, with a helper whose loop may be blocked for ever
 
 
@@ -70,6 +71,11 @@ class Loop(Owner):
         if self.private:
             return self._driver is not None
         return self._event_loop is not None and self._event_loop.is_running()
+
+    def is_driven(self) -> bool:
+        if self.private:
+            return self._driver is not None and not isinstance(self._driver, Hold)
+        return self.runs_now()
 
     def is_stuck(self) -> bool:
         """True if nothing can ever happen on it: no handle, no timer, no descriptor."""
@@ -151,11 +157,13 @@ class Loop(Owner):
             wait.end()
             if wait.helper is not None and interrupt is None:
                 wait.helper.join()
-            if not self.schedulers:
+            if interrupt is None and self.is_left():
                 self.release()  # the last one left while we drove
         # Not while the interrupt is handled, or failures in cleaning up would have it as context.
         if self._clean_up(wait.helper) and wait.helper is not None:
             wait.helper.join()
+        if self.is_left():
+            self.release()
         try:
             raise interrupt
         finally:
@@ -176,6 +184,8 @@ class Loop(Owner):
             raise
         finally:
             self._resign(wait)
+            if self.is_left():
+                self.release()
 
     def _wait(self, wait: Wait, deadline: float | None, signals: Signals) -> bool:
         may_drive = self.private and asyncio._get_running_loop() is None
@@ -272,6 +282,16 @@ class Loop(Owner):
 
     # Ending.
 
+    def close_orphans(self) -> None:
+        gone = AllOf(tuple(self.orphans.values()))
+        try:
+            while not self.wait(gone, _LOOK):
+                if self.is_stuck():
+                    break
+        finally:
+            for orphan in self.take_orphans():  # Ctrl-C, or nothing can end them
+                orphan.abandon()
+
     def _clean_up(self, helper: Helper | None = None) -> bool:
         """Cancels every task and waits for its end; True, or False if a second signal came in
         that: then everything is given up. `helper`: who drove until now, and may not know yet."""
@@ -299,6 +319,7 @@ class Loop(Owner):
                 helper.join(_PATIENCE)  # or it would run what is closed now
         finally:
             self._drop_event_loop()
+            self.take_orphans()
             for scheduler in schedulers:
                 scheduler.abandon()
         return False

@@ -2,14 +2,19 @@
 
 It is made when first needed, lives as long as one of its schedulers does, and is kept for the
 thread's next tool if it is clean. After a fork the child has a new one, with new locks.
+
+A tool that nobody holds any more, while somebody runs its loop, is an orphan: a task on the loop
+closes it, and whoever leaves the loop to orphans alone drives until they are closed.
 """
 
 import asyncio
 import os
 import threading
 import weakref
-from collections.abc import Generator, Iterable, Sequence
-from typing import Self
+from collections.abc import Callable, Coroutine, Generator, Iterable, Sequence
+from contextvars import Context
+from functools import partial
+from typing import Any, Self
 
 from . import _eventloop
 from ._clock import Standing
@@ -58,6 +63,8 @@ class Owner:
         self.private: bool = running is None
         self.thread: int | None = None if self.private else threading.get_ident()
         self.schedulers: dict[Worker, None] = {}  # in order of attaching
+        self.orphans: dict[Worker, Waitable] = {}  # those that nobody holds, and their ends
+        self._closers: set[asyncio.Task[None]] = set()
         self.keep: bool = True  # the event loop, for the thread's next tool
         self.hang_up: bool = False  # as it ends: nobody can close what is connected through it
         self._lock = threading.RLock()
@@ -91,6 +98,14 @@ class Owner:
         """True if somebody runs it, in whatever thread."""
         raise AssertionError(type(self))
 
+    def is_driven(self) -> bool:
+        """True if somebody runs it who will look for orphans when he leaves, or a host does."""
+        raise AssertionError(type(self))
+
+    def is_here(self) -> bool:
+        """True if this loop runs in the calling thread, now."""
+        raise AssertionError(type(self))
+
     def attach(self, scheduler: Worker) -> None:
         self.schedulers[scheduler] = None
 
@@ -101,15 +116,59 @@ class Owner:
         """
         with self._lock:
             self.schedulers.pop(scheduler, None)
-            if self.schedulers or not self.private:
+            self.orphans.pop(scheduler, None)
+            if not (self.private and self.is_left()):
                 return
         if safe:
             self.release()
         else:
             self._drop_event_loop()
 
+    def is_left(self) -> bool:
+        """True if nobody will come back to it."""
+        return not self.schedulers or self.schedulers.keys() <= self.orphans.keys()
+
+    def adopt(
+        self, orphan: Worker, gone: Waitable, close: Callable[[], Coroutine[Any, Any, None]]
+    ) -> bool:
+        """Has a task on the loop close what nobody holds any more; False if nobody runs it."""
+        start = partial(self._start_closer, close)
+        with self._lock:
+            if not self.is_driven():
+                return False
+            self.orphans[orphan] = gone
+            if self.is_here():  # a host that is about to end still waits for the task
+                start()
+                return True
+            try:
+                self.event_loop.call_soon_threadsafe(start, context=Context())
+            except RuntimeError:  # pragma: no cover: a host's loop, closed just now
+                del self.orphans[orphan]
+                return False
+            return True
+
+    def _start_closer(self, close: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        closer = asyncio.Task(close(), loop=self._event_loop, context=Context())
+        self._closers.add(_eventloop.disown(closer))
+        closer.add_done_callback(self._closers.discard, context=Context())
+
+    def take_orphans(self) -> list[Worker]:
+        """Those that nobody will close any more."""
+        with self._lock:
+            orphans = list(self.orphans)
+            for orphan in orphans:
+                self.orphans.pop(orphan)
+                self.schedulers.pop(orphan, None)
+            return orphans
+
+    def close_orphans(self) -> None:
+        """Drives until they are closed."""
+        raise AssertionError(type(self))
+
     def release(self) -> None:
         """Ends the event loop in an orderly way, unless somebody drives it, who then will."""
+        if self.private and self.orphans and not self.runs_now():
+            self.close_orphans()
         loop = self._drop_event_loop(close=False)
         if loop is None or loop.is_closed():
             return
@@ -138,6 +197,7 @@ class Owner:
         """In the child: new locks, and a new loop when one is needed."""
         if self._event_loop is not None:
             _eventloop.inherit(self._event_loop)
+        self.take_orphans()  # the parent closes them
         schedulers = self.schedulers
         self.__init__(None, self._factory)  # type: ignore[misc]
         self.schedulers = schedulers

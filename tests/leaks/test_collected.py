@@ -63,3 +63,20 @@ def test_a_task_that_lent_its_slot_is_closed_in_silence(said):
 
     use()
     assert [text for text in said() if "no running event loop" in text] == []
+
+
+def test_who_waits_on_a_loop_that_was_given_up_is_left_alone(said, in_thread):
+    async def work():
+        await asyncio.sleep(3600)
+
+    def use():
+        async def parent():
+            await asyncio.gather(pool.spawn(work), pool.spawn(work))
+
+        pool = Pool(1)
+        pool.me = pool
+        pool.spawn(parent)
+        pool.join(timeout=0)
+
+    in_thread(use)()
+    assert [text for text in said() if "closed" in text and "dropped where" not in text] == []

@@ -1,0 +1,197 @@
+"""Tools dropped while somebody runs their loop: a task there closes them, and nothing stays."""
+
+import asyncio
+import contextlib
+import gc
+import logging
+import os
+import signal
+import threading
+import time
+import weakref
+from concurrent.futures import CancelledError
+
+import pytest
+
+from aioutils import Group, Pool
+
+
+class Work:
+    """Tasks that wait for ever, and how far they came."""
+
+    def __init__(self, cleaning=0.0):
+        self.cleaning = cleaning
+        self.begun = self.cleaned = 0
+
+    async def run(self):
+        self.begun += 1
+        try:
+            await asyncio.sleep(3600)
+        finally:
+            await asyncio.sleep(self.cleaning)
+            self.cleaned += 1
+
+
+async def until(event):
+    while not event.is_set():
+        await asyncio.sleep(0.001)
+
+
+@pytest.fixture
+def errors():
+    """What aioutils logs."""
+    errors = []
+    handler = logging.Handler()
+    handler.emit = lambda record: errors.append(record.getMessage())
+    logging.getLogger("aioutils").addHandler(handler)
+    yield errors
+    logging.getLogger("aioutils").removeHandler(handler)
+
+
+def test_whoever_drives_closes_what_another_thread_drops(in_thread, errors):
+    work, over = Work(), threading.Event()
+    outer = Group()
+    scope = Pool(1, within=outer)
+    scope.spawn(work.run)
+    scope.spawn(work.run)
+    scope.join(timeout=0)
+    driving = outer.spawn(until, over)
+    driver = in_thread(driving.result)
+    time.sleep(0.01)
+    ref = weakref.ref(scope._scheduler)
+    del scope
+    over.set()
+    driver()
+    outer.close()
+    gc.collect()
+    assert (work.begun, work.cleaned, ref(), errors) == (1, 1, None, [])
+
+
+def test_a_task_may_drop_a_tool_on_its_loop(errors):
+    work = Work()
+
+    async def drop():
+        scope = Group(within=outer)
+        await scope.spawn(work.run)
+
+    with Group() as outer:
+        task = outer.spawn(drop)
+        outer.join(timeout=0)
+        task.cancel()
+        outer.join()
+    assert (work.begun, work.cleaned, errors) == (1, 1, [])
+
+
+def test_a_thread_that_waits_for_a_task_closes_its_tool_that_was_dropped(in_thread, errors):
+    """Nobody else would come back to the loop."""
+    work = Work(cleaning=0.01)
+    group = Group()
+    task = group.spawn(until, threading.Event())
+    group.spawn(work.run)
+    waiter = in_thread(task.exception)
+    while not work.begun:
+        time.sleep(0.001)
+    del group
+    with pytest.raises(CancelledError):
+        waiter()
+    assert (work.begun, work.cleaned, errors) == (1, 1, [])
+
+
+def test_a_driver_that_leaves_does_not_wait_for_an_orphan_while_others_hold_the_loop(
+    in_thread, deadline
+):
+    work = Work(cleaning=0.2)
+    outer = Group()
+    scope = Group(within=outer)
+    scope.spawn(work.run)
+    scope.join(timeout=0)
+
+    def drop():
+        nonlocal scope
+        del scope
+
+    outer.spawn(drop)
+    with deadline(0.15):
+        outer.join()
+    assert (work.begun, work.cleaned) == (1, 0)
+    outer.close()
+    assert work.cleaned == 1
+
+
+@pytest.mark.filterwarnings("error::ResourceWarning")
+def test_on_a_hosts_loop_a_task_closes_what_was_dropped(errors):
+    work = Work()
+
+    async def main():
+        group = Group()
+        group.spawn(work.run)
+        await group.wait(timeout=0)
+        del group
+        for _ in range(10):
+            await asyncio.sleep(0)
+        assert (work.begun, work.cleaned) == (1, 1)
+
+    asyncio.run(main())
+    assert errors == []
+
+
+def test_a_host_that_ends_waits_for_what_was_dropped(errors):
+    work = Work()
+
+    async def main():
+        group = Group()
+        group.spawn(work.run)
+        await group.wait(timeout=0)
+
+    asyncio.run(main())
+    assert (work.begun, work.cleaned, errors) == (1, 1, [])
+
+
+def test_what_fails_as_an_orphan_is_closed_is_logged(errors):
+    @contextlib.asynccontextmanager
+    async def context():
+        yield
+        raise ValueError("in leaving")
+
+    outer = Group()
+    scope = Group(within=outer)
+    scope.enter_async_context(context())
+
+    def drop():
+        nonlocal scope
+        del scope
+
+    outer.spawn(drop)
+    outer.join()
+    outer.close()
+    assert ["failed in cleaning up" in error for error in errors] == [True]
+
+
+def test_a_second_signal_gives_orphans_up(in_thread):
+    stuck = threading.Event()
+
+    async def stay():
+        while True:
+            with contextlib.suppress(asyncio.CancelledError):
+                await asyncio.sleep(3600)
+            stuck.set()
+
+    def interrupt():
+        stuck.wait(5)
+        for _ in range(2):
+            time.sleep(0.05)
+            os.kill(os.getpid(), signal.SIGINT)
+
+    def drop():
+        nonlocal scope
+        del scope
+
+    outer = Group()
+    scope = Group(within=outer)
+    scope.spawn(stay)
+    outer.spawn(drop)
+    outer.join()
+    user = in_thread(interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        outer.close()
+    user()
