@@ -104,8 +104,7 @@ class Admission(Roster):
                     self._ended(job)
                 raise
             if not runner.done():
-                # Private because who owns the task says what is to be said if the collector finds
-                # it pending; asyncio would, in words that mean nothing to the user.
+                # What `disown` does, without the call.
                 runner._log_destroy_pending = False  # type: ignore[attr-defined]
                 job._runner = runner
             del job, runner, context  # the frames of a failure lead to this one

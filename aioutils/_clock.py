@@ -59,9 +59,11 @@ class Standing(asyncio.AbstractEventLoop):
         self.stop()
         self.run_forever()
 
-    def look_first(self, then: Callable[[], object], context: Context) -> asyncio.Handle:
-        """In the next pass, what came over the network is handled first, then `then` is called, and
-        then goes on what was ready, before the timers.
+    def look_first(
+        self, seen: Callable[[], object], then: Callable[[], object], context: Context
+    ) -> asyncio.Handle:
+        """In the next pass, what came over the network is handled first; `seen` is called, what was
+        ready goes on, and after that, or it would starve, `then` is called.
 
         Private because asyncio has no way to look at the network before it goes on. A pass adds
         what came, then the timers that are due, the earliest of them first.
@@ -69,11 +71,17 @@ class Standing(asyncio.AbstractEventLoop):
         ready: deque[asyncio.Handle] = self._ready  # type: ignore[attr-defined]
         while ready:  # other threads may add to it
             self._held.append(ready.popleft())
-        return self.call_at(-math.inf, self._looked, then, context=context)
+        return self.call_at(-math.inf, self._looked, seen, then, context, context=context)
 
-    def _looked(self, then: Callable[[], object]) -> None:
-        self.go_on()
-        then()
+    def _looked(
+        self, seen: Callable[[], object], then: Callable[[], object], context: Context
+    ) -> None:
+        seen()
+        if self._held:
+            self.go_on()
+            self.call_soon(then, context=context)
+        else:
+            then()
 
     def go_on(self) -> None:
         """With what was ready; where the run ended early, in the next one."""
@@ -132,11 +140,16 @@ class Timers(Standing):
             self._arm()
         return timer
 
-    def look_first(self, then: Callable[[], object], context: Context) -> asyncio.Handle:
-        """What is ready can't be held back here: `then` is called a pass later."""
-        return self.call_soon(self._look, then, context, context=context)
+    def look_first(
+        self, seen: Callable[[], object], then: Callable[[], object], context: Context
+    ) -> asyncio.Handle:
+        """What is ready can't be held back here, and goes first."""
+        return self.call_soon(self._look, seen, then, context, context=context)
 
-    def _look(self, then: Callable[[], object], context: Context) -> None:
+    def _look(
+        self, seen: Callable[[], object], then: Callable[[], object], context: Context
+    ) -> None:
+        self.call_soon(seen, context=context)
         self.call_soon(then, context=context)
 
     def _timer_handle_cancelled(self, handle: asyncio.TimerHandle) -> None:

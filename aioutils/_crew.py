@@ -201,7 +201,7 @@ class Crew(Each):
             del item
             while not loop.admits:
                 await asyncio.sleep(0)
-            if lane.waiting or lane.returning or me.cancelling():
+            if (lane.waiting and lane.free(1) <= 0) or lane.returning or me.cancelling():
                 return
             if get_referents(copy_context())[-1] is not variables and _changed(context):
                 return

@@ -144,6 +144,13 @@ else:
         yield
 
 
+def disown(task: "asyncio.Task[None]") -> "asyncio.Task[None]":
+    """Private because who owns the task says what is to be said if the collector finds it
+    pending; asyncio would, in words that mean nothing to the user."""
+    task._log_destroy_pending = False  # type: ignore[attr-defined]
+    return task
+
+
 def abandon(loop: asyncio.AbstractEventLoop) -> None:
     """Closes a loop on which nothing may be run any more, and ends what users left on it."""
     strays = asyncio.all_tasks(loop)

@@ -240,14 +240,15 @@ class Loop(Owner):
         assert isinstance(loop, Standing)
         timer: asyncio.TimerHandle | None = None
         first = self._enter_thread()
-        self.admits = False
         self._running = True
         if first:
-            begin = loop.call_soon(self._admit, context=self._context)
+            self.admits = True
+            begin = loop.call_soon(self._pump, context=self._context)
         else:
             # A loop that stood still reads what came meanwhile before it begins anything new: a
             # connection that the peer closed must not be used again.
-            begin = loop.look_first(self._admit, self._context)
+            self.admits = False
+            begin = loop.look_first(self._admit, self._pump, self._context)
         wakes = loop.wakeup_fd() >= 0 and signals.wakes_through(loop.wakeup_fd())
         try:
             while not (wait.is_over() or signals.noted):
@@ -271,10 +272,7 @@ class Loop(Owner):
                 timer.cancel()
 
     def _admit(self) -> None:
-        """New work comes after what was under way, which would starve else."""
-        assert self._event_loop is not None
         self.admits = True
-        self._event_loop.call_soon(self._pump, context=self._context)
 
     def _pump(self) -> None:
         for scheduler in tuple(self.schedulers):
