@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Mapping
 
 from ._failures import distinct, note
 from ._job import Job
-from ._lease import block, pause, refuse
+from ._lease import block, pause, refuse, refuse_circle
 from ._options import OnExit
 from ._owner import winding_down
 from ._scheduler import Scheduler
@@ -109,12 +109,21 @@ def _refuse(scheduler: Scheduler) -> None:
 
 
 async def aleave(scheduler: Scheduler, on_exit: OnExit, error: BaseException | None) -> None:
+    if not scheduler.closed:
+        _refuse_async(scheduler)
     await arun(leaving(scheduler, on_exit, error), scheduler, FIX)
 
 
 async def aclose(scheduler: Scheduler) -> None:
     if not scheduler.closed:
+        _refuse_async(scheduler)
         await arun(closing(scheduler), scheduler, FIX)
+
+
+def _refuse_async(scheduler: Scheduler) -> None:
+    if scheduler.parked or not scheduler.is_idle():
+        scheduler.bind_running(scheduler)
+        refuse_circle(Ended(scheduler), FIX)
 
 
 def closing(scheduler: Scheduler, *, log: bool = True) -> Steps[None]:

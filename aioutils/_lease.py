@@ -102,9 +102,14 @@ def block(loop: Loop, target: Waitable, timeout: float | None, fix: str) -> bool
 
 def refuse(loop: Loop, target: Waitable, fix: str) -> None:
     """Raises if a wait for `target` that begins here would never end."""
-    me = _running_job()
     if loop.is_here() or loop.is_taken_here():
         raise DeadlockError(f"{target!r} would wait for itself: this code runs on its loop. {fix}")
+    refuse_circle(target, fix)
+
+
+def refuse_circle(target: Waitable, fix: str) -> None:
+    """The same in async code, which does not block the loop."""
+    me = _running_job()
     if me is not None:
         with _graph:
             _check(me, target, fix)
@@ -194,6 +199,11 @@ class _Return(Moment):
 def _running_job() -> Job | None:
     job = current.get()
     return None if job is None or job.reached() else job
+
+
+def is_waited_for(job: Job) -> bool:
+    """True if another job waits for its end."""
+    return id(job) in _waited_for
 
 
 def _enter(me: Job, target: Waitable, fix: str) -> None:

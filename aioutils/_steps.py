@@ -60,13 +60,17 @@ async def arun(steps: Steps[T], scheduler: Scheduler, fix: str) -> T:
     try:
         target = next(steps)
         while True:
-            while not target.reached():
-                try:
-                    await pause(target, fix)
-                except asyncio.CancelledError as error:
-                    cancelled = error
-                    scheduler.cancel_all()
-            target = steps.send(None)
+            try:
+                while not target.reached():
+                    try:
+                        await pause(target, fix)
+                    except asyncio.CancelledError as error:
+                        cancelled = error
+                        scheduler.cancel_all()
+            except Exception as error:  # it was refused: it would wait for itself
+                target = steps.throw(error)
+            else:
+                target = steps.send(None)
     except StopIteration as end:
         if cancelled is not None:
             raise cancelled from None

@@ -17,6 +17,7 @@ from ._order import Order
 from ._source import AsyncSource, Closing, Source
 from ._steps import Steps, arun, run
 from ._waiting import AllOf, Waitable
+from .errors import DeadlockError, WrongLoopError
 
 if TYPE_CHECKING:
     from ._tool import Tool
@@ -50,6 +51,7 @@ class Stream(Closing, Waitable, Generic[T]):
         self._source = source
         self._timeout = timeout
         self._deadline: float | None = None
+        self._asking = False  # for leave to wait
 
     def __iter__(self) -> Self:
         return self
@@ -70,10 +72,13 @@ class Stream(Closing, Waitable, Generic[T]):
         try:
             self._over or self._tool._opened()
             while (item := self._step()) is WAIT:
-                left = self._left()
+                self._asking, left = True, self._left()
                 if not block(self._scheduler.bound(), self, left, _FIX):
                     self._time_is_up()
+                self._asking = False
         except BaseException as error:
+            if self._was_refused(error):
+                self._give_up()
             self._leave()
             self._hand.ride(error)
             raise
@@ -99,10 +104,14 @@ class Stream(Closing, Waitable, Generic[T]):
         try:
             self._over or self._tool._opened()
             while (item := self._step()) is WAIT:
+                self._asking = True
                 self._scheduler.bind_running(self)
                 if not await pause(self, _FIX, self._left()):
                     self._time_is_up()
+                self._asking = False
         except BaseException as error:
+            if self._was_refused(error):
+                self._give_up()
             await self.aclose()
             self._hand.ride(error)
             raise
@@ -158,6 +167,20 @@ class Stream(Closing, Waitable, Generic[T]):
         self._over = True
         self._hand.restore()
         raise TimeoutError(f"{self._tool!r}: not all results within {self._timeout} s")
+
+    def _was_refused(self, error: BaseException) -> bool:
+        return self._asking and isinstance(error, (DeadlockError, WrongLoopError))
+
+    def _give_up(self) -> None:
+        """Waits for nothing, which would be refused as well; what others spawned goes on."""
+        self._over = True
+        if self._source is None:
+            self._hand.restore()
+        else:
+            for job in self._jobs():
+                self._scheduler.ask(job)
+            self._source.close()
+        self._hand.end_early()
 
     def _at_end(self) -> bool:
         if self._source is None:

@@ -1,0 +1,103 @@
+"""What is refused, because it would wait for itself or on another loop, changes nothing."""
+
+import asyncio
+import contextlib
+
+import pytest
+from four_tools import MAKERS
+from on_a_loop import on_a_loop
+
+from aioutils import DeadlockError, OrderedYielder, Pool, WrongLoopError, Yielder
+
+pytestmark = pytest.mark.timeout(5)
+yielders = pytest.mark.parametrize("kind", [Yielder, OrderedYielder])
+
+
+@pytest.fixture(params=MAKERS)
+def make(request):
+    return MAKERS[request.param]
+
+
+async def give(value):
+    return value
+
+
+async def slowly(value):
+    await asyncio.sleep(0.02)
+    return value
+
+
+def begin(tool, task):
+    """On a loop of its own, in the thread that calls."""
+    with pytest.raises(TimeoutError):
+        task.result(timeout=0.001)
+
+
+@on_a_loop
+async def test_a_tool_that_runs_on_another_loop_is_not_closed_from_here(make):
+    tool = make()
+    task = tool.spawn(slowly(1))
+    await asyncio.to_thread(begin, tool, task)
+    with pytest.raises(WrongLoopError, match="within="):
+        await tool.aclose()
+    assert await asyncio.to_thread(task.result) == 1
+    await tool.aclose()
+
+
+@on_a_loop
+async def test_a_task_can_not_close_its_tool_which_goes_on(make):
+    async def close():
+        with pytest.raises(DeadlockError):
+            await tool.aclose()
+        return await tool.spawn(give("goes on"))
+
+    tool = make()
+    assert await tool.spawn(close()) == "goes on"
+    await tool.aclose()
+
+
+@yielders
+@on_a_loop
+async def test_an_iteration_on_the_wrong_loop_leaves_the_tasks_alone(kind):
+    y = kind()
+    task = y.spawn(slowly(1))
+    await asyncio.to_thread(begin, y, task)
+    with pytest.raises(WrongLoopError, match="within="):
+        await anext(aiter(y))
+    assert await asyncio.to_thread(list, y) == [1]
+    await y.aclose()
+
+
+@yielders
+def test_an_iteration_inside_of_a_task_leaves_the_others_alone(kind):
+    async def iterate():
+        with pytest.raises(DeadlockError):
+            next(iter(y))
+        return "iterated"
+
+    y = kind()
+    y.spawn(iterate())
+    y.spawn(slowly(1))
+    assert sorted(map(str, y)) == ["1", "iterated"]
+
+
+@on_a_loop
+async def test_a_map_on_the_wrong_loop_never_starts_its_items():
+    pool, started = Pool(2), []
+
+    async def run(n):
+        started.append(n)
+
+    def source():
+        with contextlib.closing(numbers):
+            yield from numbers
+
+    numbers = (n for n in range(10))
+    task = pool.spawn(slowly(1))
+    await asyncio.to_thread(begin, pool, task)
+    with pytest.raises(WrongLoopError, match="within="):
+        await anext(pool.imap(run, source()))
+    assert numbers.gi_frame is None  # closed
+    assert await asyncio.to_thread(pool.join)
+    assert not started
+    await pool.aclose()
