@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from . import _work
 from ._job import DONE, Job
 from ._lane import Lane
-from ._lease import pause
+from ._lease import is_waited_for, pause
 from ._source import aclose
 from ._waiting import Moment, Waitable
 from .task import Task
@@ -33,6 +33,11 @@ class Flow(Task[None]):
         work = self._pour(source, room, buffer)
         super().__init__(scheduler.main, work, copy_context(), _work.name_of(source))
         self.items: deque[Job] = deque()
+
+    def watch(self, notify: Callable[[], object]) -> None:
+        super().watch(notify)
+        if is_waited_for(self):
+            self._lane.scheduler.post(self._lane.scheduler.tell)
 
     async def _pour(self, source: AsyncIterable[Any], room: Moment, buffer: int) -> None:
         iterator, order = aiter(source), self._order
@@ -69,7 +74,10 @@ class _Room(Waitable):
         order = self._flow._order
         if order is None or self._flow._lane.scheduler.ending:
             return True
-        return order.backlog(self._flow) < self._buffer
+        if order.backlog(self._flow) < self._buffer:
+            return True
+        # The one at the head may be who waits.
+        return is_waited_for(self._flow) and order.is_behind(self._flow)
 
 
 class Given(Job):

@@ -201,6 +201,11 @@ def _running_job() -> Job | None:
     return None if job is None or job.reached() else job
 
 
+def is_waited_for(job: Job) -> bool:
+    """True if another job waits for its end."""
+    return id(job) in _waited_for
+
+
 def _enter(me: Job, target: Waitable, fix: str) -> None:
     with _graph:
         _check(me, target, fix)

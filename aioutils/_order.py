@@ -42,6 +42,10 @@ class Order(Moment):
         """How many wait to be handed out; of `flow`, if that matters here."""
         return self.ended - self.taken
 
+    def is_behind(self, flow: Job) -> bool:
+        """True if others are to be handed out before the results of `flow`."""
+        return False
+
     def is_full(self, most: int) -> bool:
         """True if nothing new is to start, and something will be handed out without it."""
         return self.backlog() >= most
@@ -121,8 +125,11 @@ class SpawnOrder(Order):
     def backlog(self, flow: Job | None = None) -> int:
         if flow is None:
             return self.ended - self.taken
-        at_head = bool(self._line) and self._line[0] is flow
+        at_head = not self.is_behind(flow)
         return len(flow.items or ()) + at_head * len(self.finished)
+
+    def is_behind(self, flow: Job) -> bool:
+        return not (self._line and self._line[0] is flow)
 
     def is_full(self, most: int) -> bool:
         if self.backlog() < most:

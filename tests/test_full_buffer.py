@@ -97,7 +97,7 @@ def test_after_an_interrupt_the_buffer_counts_again():
         started.append(n)
         return n
 
-    y, started = Yielder(buffer=2), []
+    y, started = Yielder(1, buffer=2), []
     y.spawn(interrupt())
     with pytest.raises(KeyboardInterrupt):
         list(y)
@@ -107,3 +107,25 @@ def test_after_an_interrupt_the_buffer_counts_again():
     next(stream)
     assert len(started) <= 3
     stream.close()
+
+
+@pytest.mark.parametrize("begun", [True, False])
+def test_a_stream_whose_end_the_one_at_the_head_awaits_does_not_pause_for_its_turn(begun):
+    async def numbers():
+        for n in range(10):
+            yield n
+
+    async def head():
+        if begun:
+            await asyncio.sleep(0.01)
+        await task
+        return "head"
+
+    async def wait():
+        await stream
+
+    y = OrderedYielder(4, buffer=2)
+    y.spawn(head())
+    stream = y.spawn(numbers())
+    task = y.spawn(wait())
+    assert list(y) == ["head", *range(10)]

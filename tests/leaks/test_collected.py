@@ -65,6 +65,7 @@ def test_a_task_that_lent_its_slot_is_closed_in_silence(said):
     assert [text for text in said() if "no running event loop" in text] == []
 
 
+@pytest.mark.asyncios_loop  # libuv holds an open uvloop
 def test_who_waits_on_a_loop_that_was_given_up_is_left_alone(said, in_thread):
     async def work():
         await asyncio.sleep(3600)

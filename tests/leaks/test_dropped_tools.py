@@ -4,17 +4,12 @@ Each way is gone through many times, then as many descriptors, threads, tasks, l
 of ours are alive as before.
 """
 
-import asyncio
-import contextlib
 import gc
 import logging
 import os
-import threading
-import time
-import types
 import warnings
-from collections import Counter
 
+import census
 import pytest
 import ways_to_drop
 
@@ -22,39 +17,14 @@ LONG = os.environ.get("AIOUTILS_STRESS") == "long"
 ROUNDS = 1000 if LONG else 30
 
 
-def alive():
-    """What is there, by kind; a cycle may need more than one collection."""
-    for _ in range(3):
-        gc.collect()
-    kinds = Counter()
-    for thing in gc.get_objects():
-        if isinstance(thing, (asyncio.Task, asyncio.AbstractEventLoop, types.CoroutineType)):
-            kinds[type(thing).__name__] += 1
-        elif type(thing).__module__.partition(".")[0] == "aioutils":
-            kinds[type(thing).__qualname__] += 1
-        elif isinstance(thing, Warning):
-            pass  # recorded by the test
-        elif isinstance(thing, (BaseException, types.TracebackType, types.FrameType)):
-            kinds[type(thing).__name__] += 1
-    kinds["threads"] = threading.active_count()
-    with contextlib.suppress(FileNotFoundError):
-        kinds["descriptors"] = len(os.listdir("/proc/self/fd"))
-    return kinds
-
-
 def grown(way, rounds):
-    """What there is more of after so many rounds; threads have a second to end."""
+    """What there is more of after so many rounds."""
     way()  # what the first one leaves (a kept loop, caches) is no leak
-    before = alive()
+    before = census.census()
     for _ in range(rounds):
         way()
         gc.collect()
-    give_up = time.monotonic() + 2
-    while (more := {k: n for k, n in (alive() - before).items() if n >= 2}) and (
-        time.monotonic() < give_up
-    ):
-        time.sleep(0.01)
-    return more
+    return census.grown(before)
 
 
 @pytest.fixture(autouse=True)

@@ -1,0 +1,123 @@
+"""Tools used and dropped in every way there is: all is cleaned up, nothing is left, nothing is said
+but what the rules promise.
+
+A way to use times a way to end, drawn from a seed; of 20,000 tools in the long form.
+"""
+
+import asyncio
+import gc
+import logging
+import math
+import os
+import random
+import sys
+import threading
+import warnings
+
+import pytest
+import ways_in_async
+import ways_to_end
+import ways_to_use
+from census import census, grown, memory
+
+from aioutils import Group
+
+LONG = os.environ.get("AIOUTILS_STRESS") == "long"
+SEED = os.environ.get("AIOUTILS_SEED", "1")
+# An open uvloop is held by libuv: what its timers lead to is no garbage.
+ENDS = [
+    pytest.param(end, module.WAYS, kind, id=f"{module.__name__}.{end.__name__}", marks=marks)
+    for module in (ways_to_end, ways_in_async)
+    for kind, marks in (("SAFE", ()), ("CYCLES", pytest.mark.asyncios_loop), ("UNSAFE", ()))
+    for end in getattr(module, kind)
+]
+TOOLS = math.ceil(20_000 / len(ENDS)) if LONG else 26
+MEGABYTE = 2**20
+
+
+class Said:
+    """What is said by whatever way: warnings, logs, exceptions in finalizers and threads."""
+
+    def __init__(self, monkeypatch):
+        self.texts = []
+        self.handler = logging.Handler(logging.WARNING)
+        self.handler.emit = self.log
+        monkeypatch.setattr(sys, "unraisablehook", self.unraisable)
+        monkeypatch.setattr(threading, "excepthook", self.unraisable)
+        monkeypatch.setattr(warnings, "showwarning", self.warning)
+
+    def log(self, record):
+        error = record.exc_info[1] if record.exc_info else None
+        errors = error.exceptions if isinstance(error, ExceptionGroup) else [error]
+        if {type(error) for error in errors} != {ways_to_use.Drawn}:  # those nobody has seen
+            self.texts.append(f"{record.name}: {record.getMessage()} {error!r}")
+        record.exc_info = record.args = None  # pytest keeps all records
+        record.msg = "seen"
+
+    def unraisable(self, hook):
+        self.texts.append(f"unraisable: {hook.exc_value!r}")
+
+    def warning(self, message, category, *_):
+        self.texts.append(f"{category.__name__}: {message}")
+
+    def take(self):
+        """How often a tool said that it could not clean up, and all that nobody promised."""
+        texts, self.texts = self.texts, []
+        dropped = [text for text in texts if "was dropped where it could not clean up" in text]
+        return len(dropped), [text for text in texts if text not in dropped]
+
+
+@pytest.fixture
+def said(monkeypatch):
+    said = Said(monkeypatch)
+    loggers = [logging.getLogger(name) for name in ("aioutils", "asyncio")]
+    for logger in loggers:
+        logger.addHandler(said.handler)
+    gc.disable()  # in the loop of another tool, one in a cycle could not clean up
+    with warnings.catch_warnings():
+        warnings.simplefilter("always")
+        warnings.filterwarnings("ignore", "this call blocks the event loop")
+        yield said
+    gc.enable()
+    for logger in loggers:
+        logger.removeHandler(said.handler)
+
+
+def drop(seed, end, ways, kind, said):
+    rng = random.Random(seed)
+    way, use = rng.choice(ways), ways_to_use.Use(rng)
+    what = f"AIOUTILS_SEED={SEED}: {seed}, {way.__name__}, {use.tool!r}"
+    end(use, way)
+    gc.collect()
+    dropped, rest = said.take()
+    assert rest == [], what
+    assert use.begun == use.left, what
+    if kind == "SAFE":
+        assert (use.begun, dropped) == (use.cleaned, 0), what
+    elif kind == "UNSAFE":
+        assert use.begun == use.cleaned or dropped, what
+
+
+def keep_a_loop():
+    """As a thread does whose last tool was clean, so that both counts include it."""
+    with Group() as group:
+        group.spawn(asyncio.sleep, 0)
+        group.join()
+
+
+@pytest.mark.timeout(1200 if LONG else 60)
+@pytest.mark.parametrize(("end", "ways", "kind"), ENDS)
+def test_a_tool_that_was_used_and_dropped_leaves_nothing(end, ways, kind, said):
+    for seed in range(5):  # what the first ones leave (caches) is no leak
+        drop(f"{SEED} {seed}", end, ways, kind, said)
+    keep_a_loop()
+    before = census()
+    bytes_before = None
+    for seed in range(TOOLS):
+        drop(f"{SEED} {seed}", end, ways, kind, said)
+        if seed == TOOLS // 2:
+            bytes_before = memory()
+    keep_a_loop()
+    assert grown(before, most=2) == {}
+    if bytes_before is not None:
+        assert memory() - bytes_before < 2 * MEGABYTE
