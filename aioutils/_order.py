@@ -73,6 +73,11 @@ class Order(Moment):
     def clear(self) -> None:
         self.finished.clear()
 
+    def forked(self, here: bool) -> None:
+        """In the child; `here`: of its own thread."""
+        if not here:
+            self._watchers.clear()
+
 
 class CompletionOrder(Order):
     """As they complete."""
@@ -103,6 +108,10 @@ class SpawnOrder(Order):
         super().__init__()
         self._line: deque[Job] = deque()
         self._lock = threading.RLock()  # a signal handler may iterate too
+
+    def forked(self, here: bool) -> None:
+        super().forked(here)
+        self._lock = threading.RLock()
 
     def spawn(self, job: Job) -> None:
         self._line.append(job)
