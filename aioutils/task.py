@@ -148,7 +148,12 @@ class _Callback:
     def __call__(self) -> None:
         try:
             self._callback(self._task)
-        except Exception:
+        except (KeyboardInterrupt, SystemExit) as error:
+            loop = self._task._lane.scheduler.loop
+            if loop is None or not loop.is_here():
+                raise
+            loop.interrupt(error)  # as of a task; the end of this one goes on
+        except BaseException:
             _log.exception("a callback of %r failed: %r", self._task, self._callback)
 
 
