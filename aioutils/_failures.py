@@ -77,7 +77,7 @@ class Failures:
         if first:
             raise_first(errors, who)
         self.counted += ended
-        message = f"{who!r}: {len(errors)} of {ended} tasks failed, first {errors[0]!r}"
+        message = f"{who!r}: {len(errors)} of {ended} tasks failed, first {shown(errors[0])}"
         raise BaseExceptionGroup(message, errors)
 
     def raise_of(self, jobs: list[Job], who: object) -> None:
@@ -101,12 +101,13 @@ class Failures:
 
 def raise_first(errors: list[BaseException], who: object) -> NoReturn:
     for other in errors[1:]:
-        note(errors[0], f"{who!r}: another one failed: {other!r}")
+        note(errors[0], f"{who!r}: another one failed: {shown(other)}")
     error, context = errors[0], errors[0].__context__
     try:
         raise error
     finally:
-        error.__context__ = context  # what is handled here has nothing to do with it
+        # What is handled here has nothing to do with it; and it may be a frozen dataclass.
+        BaseException.__setattr__(error, "__context__", context)
         del error, errors, context
 
 
@@ -118,7 +119,15 @@ def passes_unseen(error: BaseException) -> bool:
 def note(error: BaseException, text: str) -> None:
     """Adds the note, once."""
     if text not in getattr(error, "__notes__", ()):
-        error.add_note(text)
+        notes = [*getattr(error, "__notes__", ()), text]
+        BaseException.__setattr__(error, "__notes__", notes)  # add_note() fails if it is frozen
+
+
+def shown(error: BaseException) -> str:
+    try:
+        return repr(error)
+    except Exception as failure:  # or the failure of a task would be lost for the sake of its name
+        return f"<{type(error).__name__}, whose repr() raised {type(failure).__name__}>"
 
 
 def distinct(jobs: Iterable[Job]) -> list[BaseException]:

@@ -3,7 +3,7 @@
 from concurrent.futures import CancelledError
 from typing import TYPE_CHECKING, Any
 
-from ._failures import note, passes_unseen
+from ._failures import note, passes_unseen, shown
 from ._flow import Flow, Put
 from ._job import CANCELLED, DONE, FAILED, Job
 from ._order import Order
@@ -60,7 +60,7 @@ class Hand:
             return
         for other in self._scheduler.failures.take_of(self._order):
             if other is not error:
-                note(error, f"{self._scheduler!r}: another one failed: {other!r}")
+                note(error, f"{self._scheduler!r}: another one failed: {shown(other)}")
 
     def _error(self, job: Job) -> BaseException:
         if job._state is CANCELLED:
