@@ -11,7 +11,6 @@ import atexit
 import gc
 import logging
 import sys
-import threading
 from collections.abc import Callable
 from functools import partial
 
@@ -22,6 +21,7 @@ from ._loop import Loop
 from ._owner import in_new_child
 from ._scheduler import Scheduler, _all
 from ._steps import arun, run_in_finalizer
+from ._threads import thread_ends
 from ._warnings import warn_dropped
 
 _log = logging.getLogger("aioutils")
@@ -45,14 +45,6 @@ def _note_collector(phase: str, info: dict[str, int]) -> None:
 gc.callbacks.append(_note_collector)
 
 
-def _thread_ends() -> bool:
-    """True in a thread of which only its `threading.local` values are left."""
-    me = threading.get_ident()
-    if me == threading.main_thread().ident:
-        return False
-    return all(thread.ident != me for thread in threading.enumerate())
-
-
 def drop(scheduler: Scheduler) -> None:
     """What becomes of a tool that nobody holds any more. Starts no thread."""
     if scheduler.closed:
@@ -63,7 +55,7 @@ def drop(scheduler: Scheduler) -> None:
     loop = scheduler.loop
     over = scheduler.is_idle() and not scheduler.parked
     if can_run(loop):
-        if loop is not None and (_collecting or _thread_ends()):
+        if loop is not None and (_collecting or thread_ends()):
             loop.keep = False  # the collector may be about to finalize what it consists of
         try:
             if over and scheduler.begin_closing():

@@ -30,6 +30,14 @@ from ._work import Call, close
 _numbers = itertools.count(1)
 
 
+def thread_ends() -> bool:
+    """True in a thread of which only its `threading.local` values are left."""
+    me = threading.get_ident()
+    if me == threading.main_thread().ident:
+        return False
+    return all(thread.ident != me for thread in threading.enumerate())
+
+
 class Threads(Executor):
     def __init__(self) -> None:
         self._idle: deque[_Worker] = deque()
@@ -50,7 +58,9 @@ class Threads(Executor):
         while self._idle:
             ending.append(self._idle.pop())
             ending[-1].jobs.put(None)
-        for worker in ending if wait else ():  # all are told before one is waited for: Ctrl-C
+        # All are told before one is waited for: Ctrl-C. In a thread that ends join() would make up
+        # another one, which stays for ever.
+        for worker in ending if wait and not thread_ends() else ():
             worker.join()
 
     def _done(self, worker: "_Worker") -> None:
