@@ -38,6 +38,9 @@ class Worker(Waitable):
     def go_on(self) -> None: ...
     def abandon(self) -> None: ...
     def forked(self) -> None: ...
+    def is_calling(self) -> bool:
+        """True if a function of it runs in a thread."""
+        raise AssertionError(type(self))
 
 
 def winding_down(workers: "Iterable[Worker]") -> "Generator[Waitable, None, None]":

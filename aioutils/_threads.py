@@ -42,6 +42,7 @@ class Threads(Executor):
     def __init__(self) -> None:
         self._idle: deque[_Worker] = deque()
         self._closed = False
+        self.calls = 0  # that run, here or on an executor
 
     def submit(self, function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
         future: Future[Any] = Future()
@@ -101,7 +102,11 @@ async def call(work: Call, executor: Executor | None, threads: Threads) -> Any:
     place = None if executor is None else Place.of(executor)
     carried = InContext(work, copy_context(), place)
     future = threads.submit(carried) if place is None else place.submit(carried, threads)
-    cancelled = await _end_of(future)
+    threads.calls += 1
+    try:
+        cancelled = await _end_of(future)
+    finally:
+        threads.calls -= 1
     failure: BaseException | None = None
     try:
         if future.cancelled():
