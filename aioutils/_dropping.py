@@ -63,8 +63,11 @@ def drop(scheduler: Scheduler) -> None:
                 scheduler.failures.log(scheduler)
             else:
                 run_in_finalizer(closing(scheduler), scheduler, FIX)
-        except Exception:
-            _log_failure(scheduler)
+        except Exception as error:
+            if _is_collectors(error):
+                warn_dropped(repr(scheduler))
+            else:
+                _log_failure(scheduler)
         return
     if loop is not None and not over:
         if loop.adopt(scheduler, scheduler.gone, partial(_close_orphan, scheduler)):
@@ -81,6 +84,15 @@ async def _close_orphan(scheduler: Scheduler) -> None:
         await arun(closing(scheduler), scheduler, FIX)
     except Exception:
         _log_failure(scheduler)
+
+
+def _is_collectors(error: BaseException) -> bool:
+    """True if it is what Python says to those who await a coroutine that the collector closed."""
+    if isinstance(error, BaseExceptionGroup):
+        return all(map(_is_collectors, error.exceptions))
+    return isinstance(error, RuntimeError) and error.args == (
+        "cannot reuse already awaited coroutine",
+    )
 
 
 def _log_failure(scheduler: Scheduler) -> None:
