@@ -10,7 +10,7 @@ from collections.abc import Callable
 from concurrent.futures import Executor
 
 from . import _work
-from ._eventloop import LAZY, disown, exhaust, start, started
+from ._eventloop import LAZY, exhaust, start, started
 from ._job import CANCELLED, DONE, RUNNING, WAITING, Job
 from ._lane import Lane
 from ._lease import current
@@ -36,20 +36,28 @@ class Admission(Roster):
 
     def pump(self) -> None:
         """Starts as many as there are slots for, a slice at a time."""
-        self._due = False
         if self.loop is None or not (self.loop.admits and self.loop.is_here()):
+            self._due = False
             return  # it will be called again when the loop is ready for it
-        for _ in range(len(self._inbox)):  # some post themselves again
-            self._inbox.popleft()()
+        self._due = True  # what comes in until the end of this is seen here
+        try:
+            for _ in range(len(self._inbox)):  # some post themselves again
+                self._inbox.popleft()()
+            for lane in self.lanes:
+                most = SLICE
+                while lane.waiting and most > 0:
+                    claimed = self._claim(lane, most)
+                    most -= len(claimed) or SLICE
+                    self._start(claimed)
+        finally:
+            self._due = False
         for lane in self.lanes:
-            most = SLICE
-            while lane.waiting and most > 0:
-                claimed = self._claim(lane, most)
-                most -= len(claimed) or SLICE
-                self._start(claimed)
             if lane.waiting and lane.free(1) > 0:
                 self.wake()
-        self._tell()
+        if self._inbox:
+            self.wake()
+        if self._watchers and not self.running:
+            self._tell()
 
     def _claim(self, lane: Lane, most: int) -> list[Job]:
         """Takes those that start now out of the line; the first of them is the last."""
@@ -96,7 +104,9 @@ class Admission(Roster):
                     self._ended(job)
                 raise
             if not runner.done():
-                job._runner = disown(runner)
+                # What `disown` does, without the call.
+                runner._log_destroy_pending = False  # type: ignore[attr-defined]
+                job._runner = runner
             del job, runner, context  # the frames of a failure lead to this one
 
     def _call(self, job: Job) -> None:
@@ -161,9 +171,10 @@ class Admission(Roster):
             job._order.end(job)
         elif self.listeners:
             self._hand_out(job)
+        if self._due:
+            return  # pump() sees to it, and tells as well
         if lane.waiting:
-            if not self._due:
-                self.wake()  # pump() tells as well
+            self.wake()
         elif self._watchers and not self.running:
             self._tell()
 

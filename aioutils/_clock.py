@@ -8,6 +8,8 @@ timers are kept here, and the loop has one of its own for the first of them, whi
 
 import asyncio
 import heapq
+import math
+from collections import deque
 from collections.abc import Callable
 from contextvars import Context
 from time import monotonic
@@ -28,6 +30,7 @@ class Standing(asyncio.AbstractEventLoop):
 
     def prepare(self) -> None:
         """Of a loop that is new."""
+        self._held: list[asyncio.Handle] = []
         _wakeups[id(self)] = (getattr(self, "_ssock", None), getattr(self, "_csock", None))
 
     def close(self) -> None:
@@ -55,6 +58,35 @@ class Standing(asyncio.AbstractEventLoop):
         """Looks at what is ready, without waiting for more."""
         self.stop()
         self.run_forever()
+
+    def look_first(
+        self, seen: Callable[[], object], then: Callable[[], object], context: Context
+    ) -> asyncio.Handle:
+        """In the next pass, what came over the network is handled first; `seen` is called, what was
+        ready goes on, and after that, or it would starve, `then` is called.
+
+        Private because asyncio has no way to look at the network before it goes on. A pass adds
+        what came, then the timers that are due, the earliest of them first.
+        """
+        ready: deque[asyncio.Handle] = self._ready  # type: ignore[attr-defined]
+        while ready:  # other threads may add to it
+            self._held.append(ready.popleft())
+        return self.call_at(-math.inf, self._looked, seen, then, context, context=context)
+
+    def _looked(
+        self, seen: Callable[[], object], then: Callable[[], object], context: Context
+    ) -> None:
+        seen()
+        if self._held:
+            self.go_on()
+            self.call_soon(then, context=context)
+        else:
+            then()
+
+    def go_on(self) -> None:
+        """With what was ready; where the run ended early, in the next one."""
+        while self._held:
+            self._ready.appendleft(self._held.pop())  # type: ignore[attr-defined]
 
     def wakeup_fd(self) -> int:
         """What `signal.set_wakeup_fd` writes to, as asyncio has it for its own handlers; -1 for a
@@ -107,6 +139,18 @@ class Timers(Standing):
         if self._heap[0] is timer and self.is_running():
             self._arm()
         return timer
+
+    def look_first(
+        self, seen: Callable[[], object], then: Callable[[], object], context: Context
+    ) -> asyncio.Handle:
+        """What is ready can't be held back here, and goes first."""
+        return self.call_soon(self._look, seen, then, context, context=context)
+
+    def _look(
+        self, seen: Callable[[], object], then: Callable[[], object], context: Context
+    ) -> None:
+        self.call_soon(seen, context=context)
+        self.call_soon(then, context=context)
 
     def _timer_handle_cancelled(self, handle: asyncio.TimerHandle) -> None:
         """Called by the handle: half of the heap at most is dead."""

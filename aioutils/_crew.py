@@ -125,12 +125,13 @@ class Crew(Each):
         return self._whole and bool(self._workers) and not self._halted
 
     def start_all(self, items: Iterable[Any]) -> int:
-        line, order = self._items, self.order
+        enter, append = self.order.spawn, self._items.append
         before = self.pulled
         for args in items:
-            item = Item(self, args)
-            order.spawn(item)
-            line.append(item)
+            item = _new_item(Item)
+            item.crew, item.args, item._state = self, args, RUNNING
+            enter(item)
+            append(item)
             self.pulled += 1
         for _ in range(self.pulled - before):
             if not self._refill():
@@ -185,7 +186,7 @@ class Crew(Each):
         assert me is not None and loop is not None
         context = copy_context()
         variables = get_referents(context)[-1]
-        while items and self._has_buffer():
+        while items and not self._halted and order.ended - order.taken < self._buffer:
             item = items.popleft()
             if self._whole and len(items) == self._size:
                 order.tell()  # the line gets short
@@ -200,7 +201,7 @@ class Crew(Each):
             del item
             while not loop.admits:
                 await asyncio.sleep(0)
-            if lane.waiting or lane.returning or me.cancelling():
+            if (lane.waiting and lane.free(1) <= 0) or lane.returning or me.cancelling():
                 return
             if get_referents(copy_context())[-1] is not variables and _changed(context):
                 return
@@ -228,11 +229,8 @@ class Item(Job):
     __slots__ = ("args", "crew")
 
     _lease = _watchers = _runner = _work = _context = None
-
-    def __init__(self, crew: Crew, args: Any) -> None:
-        self.crew: Crew = crew
-        self.args: Any = args
-        self._state = RUNNING
+    crew: Crew
+    args: Any
 
     @property
     def _order(self) -> Order:  # type: ignore[override]
@@ -241,6 +239,9 @@ class Item(Job):
     @property
     def _name(self) -> str:  # type: ignore[override]
         return self.crew._name
+
+
+_new_item = Item.__new__  # a call of the class would call an __init__ too
 
 
 class _Nobody:

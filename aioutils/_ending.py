@@ -7,7 +7,7 @@ import asyncio
 import logging
 from collections.abc import Callable, Iterable, Mapping
 
-from ._failures import distinct, note
+from ._failures import distinct, note, passes_unseen
 from ._job import Job
 from ._lease import block, pause, refuse, refuse_circle
 from ._options import OnExit
@@ -66,13 +66,14 @@ class Ended(Waitable):
 def join(scheduler: Scheduler, timeout: float | None) -> Ended | None:
     """Waits for the end, and returns it; None if `timeout` seconds passed first."""
     ended = Ended(scheduler)
-    if not ended.reached():
-        loop = scheduler.bound()
-        if timeout == 0:
-            refuse(loop, ended, FIX)
-            loop.run_once()
-        else:
-            block(loop, ended, timeout, FIX)
+    if ended.reached():
+        return ended
+    loop = scheduler.bound()
+    if timeout == 0:
+        refuse(loop, ended, FIX)
+        loop.run_once()
+    else:
+        block(loop, ended, timeout, FIX)
     return ended if ended.reached() else None
 
 
@@ -126,26 +127,30 @@ def _refuse_async(scheduler: Scheduler) -> None:
         refuse_circle(Ended(scheduler), FIX)
 
 
-def closing(scheduler: Scheduler, *, log: bool = True) -> Steps[None]:
+def closing(scheduler: Scheduler) -> Steps[None]:
     """Cancels what is unfinished, leaves the contexts, last in first out, and ends the loop.
 
     Raises what failed in doing so; older failures that nobody has seen are logged.
     """
+    failed = yield from _ending(scheduler)
+    new = distinct([job for job in failed if scheduler.failures.see(job)])
+    scheduler.failures.log(scheduler)
+    if new:
+        raise BaseExceptionGroup(f"{scheduler!r}: {len(new)} failed in closing", new)
+
+
+def _ending(scheduler: Scheduler) -> Steps[list[Job]]:
+    """Returns what failed in it."""
     if not scheduler.begin_closing():
         yield scheduler.gone  # another thread closes it
-        return
+        return []
     old = set(scheduler.failures.jobs())
     try:
         yield from _shutting_down(scheduler)
     except BaseException:  # it leaves, and what failed beside it nobody would see
         scheduler.failures.log(scheduler)
         raise
-    failed = [job for job in scheduler.failures.jobs() if job not in old]
-    new = distinct([job for job in failed if scheduler.failures.see(job)])
-    if log:
-        scheduler.failures.log(scheduler)
-    if new:
-        raise BaseExceptionGroup(f"{scheduler!r}: {len(new)} failed in closing", new)
+    return [job for job in scheduler.failures.jobs() if job not in old]
 
 
 def _shutting_down(scheduler: Scheduler) -> Steps[None]:
@@ -176,29 +181,38 @@ def part(scheduler: Scheduler) -> None:
 
 
 def leaving(scheduler: Scheduler, on_exit: OnExit, error: BaseException | None) -> Steps[None]:
-    """The end of a ``with`` block, which `error` left, if any. What fails then rides on it."""
-    if error is not None:
-        scheduler.cancel_all()
+    """The end of a ``with`` block, which `error` left, if any. What fails then rides on it, or
+    is logged, if nobody would see it there."""
+    if error is None:
         try:
-            yield from closing(scheduler, log=False)
-        except BaseExceptionGroup as group:
-            for failure in group.exceptions:
-                note(error, f"while {scheduler!r} was closed: {failure!r}")
-        for failure in scheduler.failures.take():
-            note(error, f"a task of {scheduler!r} failed: {failure!r}")
-        return
-    ended = Ended(scheduler)
-    try:
-        if on_exit == "refuse":
-            _refuse_unfinished(scheduler)
-        elif on_exit == "cancel":
-            scheduler.cancel_all()
-        scheduler.hasten()
-        yield ended
-        if ended.failures:
-            scheduler.failures.raise_all(ended.failures, scheduler, ended.ended)
-    finally:
+            yield from _finishing(scheduler, on_exit)
+        except GeneratorExit:  # given up: nothing can be waited for any more
+            raise
+        except BaseException as failure:
+            yield from leaving(scheduler, on_exit, failure)
+            raise
         yield from closing(scheduler)
+        return
+    scheduler.cancel_all()
+    failed = yield from _ending(scheduler)
+    if passes_unseen(error):
+        scheduler.failures.log(scheduler)
+    for new in distinct([job for job in failed if scheduler.failures.see(job)]):
+        note(error, f"while {scheduler!r} was closed: {new!r}")
+    for old in scheduler.failures.take():
+        note(error, f"a task of {scheduler!r} failed: {old!r}")
+
+
+def _finishing(scheduler: Scheduler, on_exit: OnExit) -> Steps[None]:
+    ended = Ended(scheduler)
+    if on_exit == "refuse":
+        _refuse_unfinished(scheduler)
+    elif on_exit == "cancel":
+        scheduler.cancel_all()
+    scheduler.hasten()
+    yield ended
+    if ended.failures:
+        scheduler.failures.raise_all(ended.failures, scheduler, ended.ended)
 
 
 def _refuse_unfinished(scheduler: Scheduler) -> None:

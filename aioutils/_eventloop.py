@@ -1,7 +1,7 @@
 """The event loop that a tool owns: how it is made, and how it ends.
 
-The only file that makes and closes event loops; it and `_clock` alone look into asyncio's private
-parts: each place says why.
+The only file that makes and closes event loops; it and `_clock` look into asyncio's private parts,
+and one line of `_admission` where a call would cost: each place says why.
 """
 
 import asyncio

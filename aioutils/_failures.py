@@ -5,6 +5,7 @@ was given to the user's own `on_error`. Added to on the loop; everything else fr
 dict's own operations are atomic).
 """
 
+import asyncio
 import logging
 from collections.abc import Callable, Iterable
 from typing import Any, Literal, NoReturn
@@ -107,6 +108,11 @@ def raise_first(errors: list[BaseException], who: object) -> NoReturn:
     finally:
         error.__context__ = context  # what is handled here has nothing to do with it
         del error, errors, context
+
+
+def passes_unseen(error: BaseException) -> bool:
+    """True of what ends a task or a generator from outside: nobody reads its notes."""
+    return isinstance(error, (asyncio.CancelledError, GeneratorExit))
 
 
 def note(error: BaseException, text: str) -> None:

@@ -3,7 +3,7 @@
 from concurrent.futures import CancelledError
 from typing import TYPE_CHECKING, Any
 
-from ._failures import note
+from ._failures import note, passes_unseen
 from ._flow import Flow, Put
 from ._job import CANCELLED, DONE, FAILED, Job
 from ._order import Order
@@ -54,7 +54,10 @@ class Hand:
         return job._order is self._order
 
     def ride(self, error: BaseException) -> None:
-        """What failed beside `error` in the same call becomes its notes."""
+        """What failed beside `error` in the same call becomes its notes; or it stays among the
+        tool's errors, if nobody would read them."""
+        if passes_unseen(error):
+            return
         for other in self._scheduler.failures.take_of(self._order):
             if other is not error:
                 note(error, f"{self._scheduler!r}: another one failed: {other!r}")

@@ -246,9 +246,15 @@ class Loop(Owner):
         assert isinstance(loop, Standing)
         timer: asyncio.TimerHandle | None = None
         first = self._enter_thread()
-        self.admits = False
         self._running = True
-        begin = loop.call_soon(self._admit if first else self._look, context=self._context)
+        if first:
+            self.admits = True
+            begin = loop.call_soon(self._pump, context=self._context)
+        else:
+            # A loop that stood still reads what came meanwhile before it begins anything new: a
+            # connection that the peer closed must not be used again.
+            self.admits = False
+            begin = loop.look_first(self._admit, self._pump, self._context)
         wakes = loop.wakeup_fd() >= 0 and signals.wakes_through(loop.wakeup_fd())
         try:
             while not (wait.is_over() or signals.noted):
@@ -267,17 +273,14 @@ class Loop(Owner):
             if wakes:
                 signals.wakes_through(-1)
             begin.cancel()
+            loop.go_on()
             if timer is not None:
                 timer.cancel()
 
-    def _look(self) -> None:
-        """A loop that stood still reads what came meanwhile before it begins anything new: a
-        connection that the peer closed must not be used again."""
-        assert self._event_loop is not None
-        self._event_loop.call_soon(self._admit, context=self._context)
-
     def _admit(self) -> None:
         self.admits = True
+
+    def _pump(self) -> None:
         for scheduler in tuple(self.schedulers):
             scheduler.pump()
 

@@ -71,7 +71,14 @@ class Order(Moment):
         self.finished.extendleft(reversed(jobs))
 
     def clear(self) -> None:
+        """What has ended until now is not handed out."""
+        while self.take() is not None:
+            pass
+
+    def reset(self) -> None:
+        """After the last job, or what was the last."""
         self.finished.clear()
+        self.taken = self.ended
 
 
 class CompletionOrder(Order):
@@ -159,5 +166,21 @@ class SpawnOrder(Order):
             finished.append(line.popleft())
 
     def clear(self) -> None:
-        super().clear()
+        with self._lock:
+            super().clear()
+            line, unfinished = self._line, []
+            for _ in range(len(line)):
+                job = line.popleft()
+                over = job.reached()
+                while job.items:
+                    job.items.popleft()
+                    self.taken += 1
+                if over:
+                    self.taken += 1
+                else:  # another thread spawned it just now
+                    unfinished.append(job)
+            line.extendleft(reversed(unfinished))
+
+    def reset(self) -> None:
         self._line.clear()
+        super().reset()

@@ -103,8 +103,11 @@ class Roster(Bound):
     def is_idle(self) -> bool:
         if self.running or self._inbox:
             return False
+        main, calls = self.main, self.calls
         with self._lock:  # a job on its way from waiting to running is in neither
-            return not (self.running or self._inbox or self.waiting)
+            if self.running or self._inbox or len(main.waiting) > main.dead:
+                return False
+            return calls is main or len(calls.waiting) <= calls.dead
 
     def reached(self) -> bool:
         return self.is_idle()

@@ -161,7 +161,7 @@ class Scheduler(Admission):
         while self._inbox:
             self._inbox.popleft()()
         if self.order is not None:
-            self.order.clear()
+            self.order.reset()
         if self._threads is not None:
             self._threads.shutdown(wait=wait)
             self._threads = None

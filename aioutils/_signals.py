@@ -19,7 +19,7 @@ _Handler = Callable[[int, FrameType | None], Any]
 
 # SIGUSR1: with it, Celery tells a task that its time is up.
 _NAMES = ("SIGINT", "SIGTERM", "SIGUSR1")
-_HELD = [getattr(signal, name) for name in _NAMES if hasattr(signal, name)]
+_HELD = [int(getattr(signal, name)) for name in _NAMES if hasattr(signal, name)]
 
 _innermost: "Signals | None" = None
 

@@ -5,6 +5,7 @@ and there is room, and where there is nothing to pull it waits until one of both
 it hands out of a job, and what becomes of failures, its `Hand` says.
 """
 
+from collections import deque
 from collections.abc import Callable, Iterable
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Generic, NoReturn, Self, TypeVar
@@ -47,7 +48,7 @@ class Stream(Closing, Waitable, Generic[T]):
         self._scheduler = tool._scheduler
         self._order = order
         self._hand = hand
-        self._plain = hand.plain
+        self._ready: deque[Job] = deque()  # what is handed out as it is, once it has begun
         self._source = source
         self._timeout = timeout
         self._deadline: float | None = None
@@ -57,17 +58,16 @@ class Stream(Closing, Waitable, Generic[T]):
         return self
 
     def __next__(self) -> T:
-        finished = self._order.finished
-        if finished and self._plain and self._begun:  # the short way
+        if self._ready:  # the short way
             try:
-                job = finished.popleft()
+                job = self._ready.popleft()
             except IndexError:  # pragma: no cover: another thread took it, just now
                 pass
             else:
                 if job._state is DONE:
                     self._order.taken += 1
                     return job._outcome  # type: ignore[no-any-return]
-                finished.appendleft(job)
+                self._ready.appendleft(job)
                 del job
         try:
             self._over or self._tool._opened()
@@ -131,6 +131,8 @@ class Stream(Closing, Waitable, Generic[T]):
         """The next item, or WAIT, or END."""
         if not self._begun:
             self._begun = True
+            if self._hand.plain:
+                self._ready = self._order.finished
             self._deadline = None if self._timeout is None else monotonic() + self._timeout
         while not self._over:
             if self._source is not None:  # else it ends, if another thread closes the tool now

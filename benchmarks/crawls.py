@@ -2,6 +2,8 @@
 
 import asyncio
 from contextlib import asynccontextmanager
+from functools import partial
+from itertools import repeat
 
 from server import BODY, site
 from work import Work
@@ -32,7 +34,8 @@ def aioutils_imap(n):
     url, total = site(), 0
     with Pool(SIZE) as pool:
         client = pool.enter_async_context(session())
-        for length in pool.imap_unordered(lambda _: get(client, url), range(n)):
+        page = partial(get, client)
+        for length in pool.imap_unordered(page, repeat(url, n)):
             total += length
     assert total == len(BODY) * n
 
@@ -44,7 +47,7 @@ def aioutils_map(n):
     url = site()
     with Pool(SIZE) as pool:
         client = pool.enter_async_context(session())
-        lengths = pool.map(lambda _: get(client, url), range(n))
+        lengths = pool.map(partial(get, client), repeat(url, n))  # a lambda would need threads
     assert sum(lengths) == len(BODY) * n
 
 

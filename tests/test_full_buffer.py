@@ -129,3 +129,26 @@ def test_a_stream_whose_end_the_one_at_the_head_awaits_does_not_pause_for_its_tu
     stream = y.spawn(numbers())
     task = y.spawn(wait())
     assert list(y) == ["head", *range(10)]
+
+
+@kinds
+@pytest.mark.parametrize("leave", ["break", "close"])
+def test_results_that_were_left_behind_do_not_fill_the_buffer(kind, leave):
+    async def numbers():
+        for n in range(10):
+            yield n
+
+    y = kind(3, buffer=2)
+    for _ in range(3):
+        for n in range(4):
+            y.put(n)
+        y.spawn(give(4))
+        y.spawn(numbers())
+        y.spawn(give(5))
+        stream = iter(y)
+        next(stream), next(stream)
+        if leave == "close":
+            stream.close()
+        del stream
+        y.spawn(give(6))
+        assert list(y.yielding(timeout=1)) == [6]
