@@ -5,8 +5,8 @@ and there is room, and where there is nothing to pull it waits until one of both
 it hands out of a job, and what becomes of failures, its `Hand` says.
 """
 
-from collections import deque
 import asyncio
+from collections import deque
 from collections.abc import Callable, Iterable
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Generic, NoReturn, Self, TypeVar
