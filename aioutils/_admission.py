@@ -45,7 +45,7 @@ class Admission(Roster):
                 self._inbox.popleft()()
             for lane in self.lanes:
                 most = SLICE
-                while lane.waiting and most > 0:
+                while lane.waiting and most > 0 and self.loop._running:  # not: one forked
                     claimed = self._claim(lane, most)
                     most -= len(claimed) or SLICE
                     self._start(claimed)
@@ -127,13 +127,14 @@ class Admission(Roster):
             _work.close(work)
             job._state = CANCELLED
         except BaseException as error:
-            if self.loop is None or not self.loop.is_here():
+            loop = self.loop
+            if loop is None or not (loop.is_here() or loop.was_left_here()):
                 self._lost(job)  # given up, or closed by the collector
                 exhaust(work)  # it may have swallowed what ended this
                 return
             job.fail(error)
             if isinstance(error, (KeyboardInterrupt, SystemExit)):
-                self.loop.interrupt(error)
+                loop.interrupt(error)
             else:
                 self._failed(job)
         else:

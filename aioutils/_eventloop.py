@@ -116,6 +116,14 @@ def inherit(what: object) -> None:
     _inherited.append(what)
 
 
+def halt(loop: asyncio.AbstractEventLoop) -> None:
+    """In the child of a fork that came from inside of it: nothing that is left of this pass runs,
+    it is the parent's. Private, but nothing may be lost that only a handle keeps alive."""
+    for handle in getattr(loop, "_ready", ()):
+        handle._cancelled = True
+    loop.stop()
+
+
 # Before 3.12 a task takes its first step a pass later.
 LAZY = sys.version_info < (3, 12)
 

@@ -7,6 +7,7 @@ late for it.
 """
 
 import enum
+import os
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable
@@ -138,3 +139,13 @@ class Job(Waitable):
 
 def _is_ours(trace: TracebackType) -> bool:
     return trace.tb_frame.f_globals.get("__package__") == __package__
+
+
+def _after_fork() -> None:
+    """A thread that the child does not have may have held it."""
+    global _watching
+    _watching = threading.RLock()
+
+
+if hasattr(os, "register_at_fork"):  # pragma: no branch: not on Windows
+    os.register_at_fork(after_in_child=_after_fork)

@@ -54,6 +54,7 @@ class Loop(Owner):
         # Of our own callbacks: that of a task would keep the task alive until they ran.
         self._context = contextvars.Context()
         self._raised: BaseException | None = None
+        self._left = False  # by a fork: the child is still inside of what the parent runs
         self.blocked_on: Waitable | None = None  # what its thread waits for, on another loop
 
     def is_here(self) -> bool:
@@ -61,6 +62,14 @@ class Loop(Owner):
         if not self.private:
             return asyncio._get_running_loop() is self._event_loop
         return self._running and self.thread == threading.get_ident()
+
+    def was_left_here(self) -> bool:
+        """True in the child of a fork, in the task that forked, until that pauses or ends."""
+        return self._left
+
+    def _forked(self, here: bool) -> None:
+        super()._forked(here)
+        self._left = here
 
     def is_taken_here(self) -> bool:
         """True if the calling thread drives it; a signal handler, or a finalizer, may find it
@@ -117,7 +126,8 @@ class Loop(Owner):
         """Makes whoever drives raise `error`, once every task was cancelled. On the loop."""
         if self.private:
             self._raised = error
-            self.event_loop.stop()
+            if not self._left:
+                self.event_loop.stop()
         else:
             self.event_loop.call_soon(_raise, error)  # the host knows what it does with it
 
@@ -266,10 +276,14 @@ class Loop(Owner):
                 if self._raised is not None:
                     error, self._raised = self._raised, None
                     raise error
-                if deadline is not None and monotonic() >= deadline:
+                if self._left or (deadline is not None and monotonic() >= deadline):
                     return
         finally:
-            self._running = False
+            if self._left:
+                self._left = wakes = False
+                signals.__enter__()  # in the child the handlers are the user's again
+            else:
+                self._running = False
             if wakes:
                 signals.wakes_through(-1)
             begin.cancel()

@@ -80,6 +80,11 @@ class Order(Moment):
         self.finished.clear()
         self.taken = self.ended
 
+    def forked(self, here: bool) -> None:
+        """In the child; `here`: of its own thread."""
+        if not here:
+            self._watchers.clear()
+
 
 class CompletionOrder(Order):
     """As they complete."""
@@ -110,6 +115,10 @@ class SpawnOrder(Order):
         super().__init__()
         self._line: deque[Job] = deque()
         self._lock = threading.RLock()  # a signal handler may iterate too
+
+    def forked(self, here: bool) -> None:
+        super().forked(here)
+        self._lock = threading.RLock()
 
     def spawn(self, job: Job) -> None:
         self._line.append(job)

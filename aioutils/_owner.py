@@ -37,7 +37,7 @@ class Worker(Waitable):
     def stop(self) -> None: ...
     def go_on(self) -> None: ...
     def abandon(self) -> None: ...
-    def forked(self) -> None: ...
+    def forked(self, here: bool) -> None: ...
     def is_calling(self) -> bool:
         """True if a function of it runs in a thread."""
         raise AssertionError(type(self))
@@ -196,16 +196,21 @@ class Owner:
             _eventloop.abandon(loop)
         return loop
 
-    def _forked(self) -> None:
-        """In the child: new locks, and a new loop when one is needed."""
+    def _forked(self, here: bool) -> None:
+        """In the child: new locks, and a new loop when one is needed. `here`: from inside of the
+        loop, in this thread, which leaves what it has of it."""
+        self._lock = threading.RLock()
+        _eventloop.inherit(self._closers)
         if self._event_loop is not None:
             _eventloop.inherit(self._event_loop)
+            if here:
+                _eventloop.halt(self._event_loop)
         self.take_orphans()  # the parent closes them
         schedulers = self.schedulers
         self.__init__(None, self._factory)  # type: ignore[misc]
         self.schedulers = schedulers
         for scheduler in schedulers:
-            scheduler.forked()
+            scheduler.forked(here)
 
 
 _all: "weakref.WeakSet[Owner]" = weakref.WeakSet()
@@ -226,7 +231,7 @@ def _after_fork() -> None:
     global _pid
     _pid = os.getpid()
     for loop in tuple(_all):
-        loop._forked()
+        loop._forked(loop.private and loop.is_here())
 
 
 if hasattr(os, "register_at_fork"):  # pragma: no branch: not on Windows

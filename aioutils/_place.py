@@ -11,6 +11,7 @@ did. So, for each function that waits, one call more runs in a thread of the too
 Entered from any thread; the lock is never held while something else is called.
 """
 
+import os
 import threading
 import weakref
 from collections.abc import Callable, Generator
@@ -188,3 +189,13 @@ def lending() -> AbstractContextManager[None]:
 
 
 _here = threading.local()
+
+
+def _after_fork() -> None:
+    """A thread that the child does not have may have held it."""
+    global _making
+    _making = threading.Lock()
+
+
+if hasattr(os, "register_at_fork"):  # pragma: no branch: not on Windows
+    os.register_at_fork(after_in_child=_after_fork)

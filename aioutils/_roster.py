@@ -4,12 +4,11 @@ Asked from any thread. A job on its way from waiting to running is in neither pl
 so whoever moves it, and whoever looks at both, holds the lock.
 """
 
-import threading
 from collections import deque
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, cast
 
-from . import _eventloop
+from . import _eventloop, _work
 from ._bound import Bound
 from ._failures import Failures
 from ._job import CANCELLED, WAITING, Job
@@ -126,16 +125,24 @@ class Roster(Bound):
             first, self._closing = not self._closing, True
             return first
 
-    def forked(self) -> None:
+    def forked(self, here: bool) -> None:
         """In the child: what ran goes on in the parent only; what waits may run in both."""
-        self._lock = threading.RLock()
-        for job in [*self.running, *self.parked]:
+        running, self.running = self.running, set()
+        for job in [*running, *self.parked]:
             job._state = CANCELLED
+            _eventloop.inherit(job)
             _eventloop.inherit(job._runner)
-        self.running, self.parked = set(), []
+            if job._context is not None:  # about to start
+                _work.close(job._work)
+            order, job._order = job._order, None
+            if order is not None:
+                order.end(job)
+            job._lane = self.parking  # in the child the one that forked may end
+        self.parked = []
         for lane in self.lanes:
             lane.returning.clear()
             lane.held = 0
         self._inbox.clear()
-        self._watchers.clear()
+        if not here:
+            self._watchers.clear()  # of other threads
         self._due = False

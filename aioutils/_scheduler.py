@@ -7,6 +7,8 @@ It knows no threads and starts no loop. Who may call what:
 """
 
 import contextlib
+import os
+import threading
 import weakref
 from collections.abc import Callable
 from functools import partial
@@ -186,9 +188,26 @@ class Scheduler(Admission):
             lane.held = lane.dead = 0
         self._tell()
 
-    def forked(self) -> None:
-        super().forked()
-        self._threads = None
+    def forked(self, here: bool) -> None:
+        self._lock = threading.RLock()
+        orders = [job._order for job in [*self.unfinished(), *self.parked]]
+        for order in {self.order, *self.listeners, *orders}:
+            if order is not None:
+                order.forked(here)
+        super().forked(here)
+        if self._threads is not None:
+            self._threads.forked()
+            self._threads = None
 
 
 _all: "weakref.WeakSet[Scheduler]" = weakref.WeakSet()
+
+
+def _after_fork() -> None:
+    """Those that were never waited for belong to no loop; a thread may have held their lock."""
+    for scheduler in tuple(_all):
+        scheduler._lock = threading.RLock()
+
+
+if hasattr(os, "register_at_fork"):  # pragma: no branch: not on Windows
+    os.register_at_fork(after_in_child=_after_fork)

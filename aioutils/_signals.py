@@ -9,6 +9,7 @@ Entered and left by the main thread only (elsewhere nothing happens); `_note` ru
 thread, between any two bytecodes, and so takes no lock.
 """
 
+import os
 import signal
 import threading
 from collections.abc import Callable
@@ -22,6 +23,7 @@ _NAMES = ("SIGINT", "SIGTERM", "SIGUSR1")
 _HELD = [int(getattr(signal, name)) for name in _NAMES if hasattr(signal, name)]
 
 _innermost: "Signals | None" = None
+_wakeup = -1  # the descriptor that we have signals written to
 
 
 class Signals:
@@ -98,10 +100,12 @@ class Signals:
     def wakes_through(self, descriptor: int) -> bool:
         """Has signals written to the descriptor (-1: no more): one that another thread catches
         does not interrupt the main thread's `select`. Not if another library has that done."""
+        global _wakeup
         if not self.active:
             return False
         before = signal.set_wakeup_fd(descriptor, warn_on_full_buffer=False)
         if before == -1 or descriptor == -1:
+            _wakeup = descriptor
             return True
         signal.set_wakeup_fd(before)
         return False
@@ -124,3 +128,24 @@ def _free(handler: _Handler) -> _Handler:
     cancel the cell; while the cell waits for us, that loop is not free to do so."""
     of_kernel = str(getattr(handler, "__module__", "")).startswith("ipykernel.")
     return signal.default_int_handler if of_kernel else handler
+
+
+def _after_fork() -> None:
+    """In the child nobody waits: handlers are the user's again, and nothing wakes the parent."""
+    global _innermost, _wakeup
+    for number in _HELD:
+        handler = replaced = signal.getsignal(number)
+        while isinstance(holder := getattr(handler, "__self__", None), Signals):
+            handler = holder._replaced[number]
+            holder._noted.clear()
+        if handler is not replaced:
+            signal.signal(number, handler)
+    while _innermost is not None:
+        _innermost.active, _innermost = False, _innermost._outer
+    if _wakeup != -1:
+        signal.set_wakeup_fd(-1)
+        _wakeup = -1
+
+
+if hasattr(os, "register_at_fork"):  # pragma: no branch: not on Windows
+    os.register_at_fork(after_in_child=_after_fork)

@@ -76,3 +76,11 @@ async def arun(steps: Steps[T], scheduler: Scheduler, fix: str) -> T:
         if cancelled is not None:
             raise cancelled from None
         return end.value  # type: ignore[no-any-return]
+
+
+def cancel_again() -> None:
+    """Of the running task, whose cancellation gave way to a failure: at its next `await`."""
+    task = asyncio.current_task()
+    if task is not None and task.cancelling():
+        task.uncancel()
+        task.cancel()

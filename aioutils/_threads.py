@@ -64,6 +64,10 @@ class Threads(Executor):
         for worker in ending if wait and not thread_ends() else ():
             worker.join()
 
+    def forked(self) -> None:
+        """In the child, which has one of the threads at most: the one that forked ends."""
+        self._closed = True
+
     def _done(self, worker: "_Worker") -> None:
         self._idle.append(worker)
         if self._closed:  # shutdown may have missed it; a second None does no harm

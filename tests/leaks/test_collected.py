@@ -83,6 +83,7 @@ def test_who_waits_on_a_loop_that_was_given_up_is_left_alone(said, in_thread):
     assert [text for text in said() if "closed" in text and "dropped where" not in text] == []
 
 
+@pytest.mark.asyncios_loop
 def test_a_coroutine_that_the_collector_closed_first_is_no_failure(said):
     def use():
         async def inner():

@@ -56,6 +56,7 @@ def test_a_function_of_asyncios_own_threads_is_waited_for():
     assert done.is_set()
 
 
+@pytest.mark.asyncios_loop
 def test_a_timer_that_was_cancelled_is_nothing_to_wait_for(deadline):
     with deadline(5), pytest.warns(ResourceWarning, match="could not clean up"):
         drop_while(never)

@@ -1,0 +1,289 @@
+"""Forks from inside of what runs: a task, another thread, between two results (rule 6)."""
+
+import os
+import sys
+
+import pytest
+
+pytestmark = [
+    pytest.mark.timeout(60),
+    pytest.mark.skipif(not hasattr(os, "fork"), reason="needs os.fork"),
+]
+
+# A task that forks; `ends` is what it does in the child. Both sides come out of the join.
+FORKING = """
+    pid = None
+    async def forking():
+        global pid
+        pid = os.fork()
+        if not pid:
+            signal.alarm(8)
+            {ends}
+        await asyncio.sleep(0.001)
+    async def sibling(n):
+        say("sibling", n)
+        await asyncio.sleep(0.01)
+        say("sibling", n, "ended")
+    def ended(outcome):
+        '''In the child, a line for what left the join; the parent waits for it.'''
+        if not pid:
+            say(outcome)
+            work({tool})
+            {tool}.close()
+            sys.stdout.flush()
+            os._exit(0)
+        assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
+        work({tool})
+"""
+
+
+@pytest.mark.parametrize(
+    ("ends", "outcome"),
+    [
+        ("return 1", "joined"),
+        ("raise ValueError", "ValueError()"),
+        ("sys.exit(3)", "SystemExit(3)"),
+        ("raise KeyboardInterrupt", "KeyboardInterrupt()"),
+        ("raise asyncio.CancelledError", "joined"),
+        ("await asyncio.sleep(0)", "joined"),
+        ("await asyncio.sleep(0.1)", "RuntimeError('no running event loop')"),
+    ],
+)
+@pytest.mark.parametrize("first", [True, False], ids=["first", "last"])
+def test_a_child_that_was_forked_in_a_task_leaves_the_join(script, ends, outcome, first):
+    siblings = "group.spawn(sibling, 1); group.spawn(sibling, 2)"
+    lines = script(
+        FORKING.format(ends=ends, tool="group")
+        + f"""
+    group = Group()
+    {"" if first else siblings}
+    group.spawn(forking)
+    {siblings if first else ""}
+    try:
+        group.join()
+        ended("joined")
+    except BaseExceptionGroup as errors:
+        ended(*map(repr, errors.exceptions))
+    except BaseException as error:
+        ended(repr(error))
+    """
+    )
+    siblings = ["sibling", "1", "sibling", "2"]
+    siblings += ["sibling", "1", "ended", "sibling", "2", "ended"]
+    assert sorted(lines) == sorted([*siblings, *outcome.split()])  # those ran in the parent only
+
+
+def test_what_waited_runs_in_both_and_the_limit_holds(script):
+    lines = script(
+        FORKING.format(ends="return", tool="pool")
+        + """
+    running = most = 0
+    async def count():
+        global running, most
+        running += 1
+        most = max(most, running)
+        await asyncio.sleep(0.001)
+        running -= 1
+    pool = Pool(2)
+    pool.spawn(forking)
+    tasks = [pool.spawn(count) for _ in range(6)]
+    pool.join()
+    done = sum(not task.cancelled() for task in tasks)
+    assert most == 2 and pool.free_count() == 2
+    ended(f"child {done}") if not pid else (say("parent", done), ended(""))
+    """
+    )
+    # the one that ran beside the fork is cancelled in the child
+    assert sorted(lines) == ["5", "6", "child", "parent"]
+
+
+@pytest.mark.parametrize("kind", ["Yielder", "OrderedYielder"])
+def test_a_fork_between_two_results_of_a_yielder(script, kind):
+    lines = script(f"""
+        y = {kind}(2)
+        for n in range(6):
+            y.spawn(asyncio.sleep, 0.001, n)
+        results = iter(y)
+        first = next(results)
+        def in_child():
+            rest = list(results)    # without what ran as it was forked
+            assert len(rest) >= 3 and first not in rest
+            work()
+            y.close()
+        wait = fork(in_child)
+        assert sorted([first, *results]) == list(range(6))
+        wait()
+    """)
+    assert lines == []
+
+
+@pytest.mark.parametrize("name", ["imap", "imap_unordered"])
+def test_a_fork_between_two_results_of_imap(script, name):
+    script(f"""
+        import concurrent.futures
+        async def slow(n):
+            await asyncio.sleep(0.03 if n else 0.001)
+        pool = Pool(2)
+        results = pool.{name}(slow, range(6))
+        first = next(results)
+        def in_child():
+            try:
+                list(results)
+            except concurrent.futures.CancelledError:
+                work(pool)          # what ran is the parent's: cancelled, here
+                pool.close()
+            else:
+                raise AssertionError
+        wait = fork(in_child)
+        assert len([first, *results]) == 6
+        wait()
+        work(pool)
+    """)
+
+
+CHILD = """
+    def interrupted():
+        '''One Ctrl-C ends what runs here, at once.'''
+        try:
+            os.kill(os.getpid(), signal.SIGINT)
+            time.sleep(5)
+        except KeyboardInterrupt:
+            pass
+        else:
+            raise AssertionError("Ctrl-C was lost")
+        group = Group()
+        group.spawn(os.kill, os.getpid(), signal.SIGINT)
+        group.spawn(asyncio.sleep, 5)
+        try:
+            group.join()
+        except KeyboardInterrupt:
+            return
+        raise AssertionError("Ctrl-C was lost in a join")
+"""
+
+
+def test_ctrl_c_reaches_a_child_that_was_forked_in_a_task(script):
+    script(
+        CHILD
+        + """
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    async def forking():
+        wait = fork(interrupted)
+        await asyncio.sleep(0.01)
+        await asyncio.to_thread(wait)
+    group = Group()
+    group.spawn(forking)
+    assert group.join() is True
+    interrupted()
+    """
+    )
+
+
+def test_ctrl_c_reaches_a_child_that_another_thread_forked_in_mid_join(script):
+    script(
+        CHILD
+        + """
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    group = Group()
+    task = group.spawn(lambda: fork(interrupted)())
+    group.spawn(asyncio.sleep, 0.05)
+    assert group.join() is True
+    task.result()
+    interrupted()
+    """
+    )
+
+
+def test_ctrl_c_in_a_child_that_goes_on_after_the_join(script):
+    interrupt = "threading.Timer(0.05, os.kill, (os.getpid(), signal.SIGINT)).start(); return"
+    lines = script(
+        FORKING.format(ends=interrupt, tool="pool")
+        + """
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    async def clean_up():
+        try:
+            await asyncio.sleep(0 if pid else 5)
+        finally:
+            await asyncio.sleep(0)
+            say("cleaned up")
+    pool = Pool(1)
+    pool.spawn(forking)
+    pool.spawn(clean_up)
+    try:
+        pool.join()
+        ended("joined")
+    except KeyboardInterrupt:
+        ended("interrupted")
+    """
+    )
+    assert sorted(lines) == sorted("cleaned up cleaned up interrupted".split())
+
+
+@pytest.mark.parametrize("method", ["fork", "spawn", "forkserver"])
+def test_multiprocessing_in_mid_join(script, method):
+    script(f"""
+        group = Group()
+        def use():
+            work(group)
+            work()
+        def run():
+            process = context.Process(target=use)
+            process.start()
+            process.join()
+            assert process.exitcode == 0
+        async def from_a_task():
+            await asyncio.sleep(0)
+            run()
+        if __name__ == "__main__":
+            signal.alarm(25)
+            context = multiprocessing.get_context({method!r})
+            group.spawn(from_a_task)
+            group.spawn(run)
+            other = group.spawn(asyncio.sleep, 0.01, "other")
+            thread = threading.Thread(target=run)
+            thread.start()
+            assert group.join() is True and other.result() == "other"
+            thread.join()
+            work(group)
+    """)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="/proc")
+def test_a_function_that_comes_back_in_the_child_ends_it(script):
+    script("""
+        pool = Pool(2)
+        pid = pool.spawn(os.fork).result()
+        assert pid and os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
+        work(pool)
+    """)
+
+
+def test_locks_that_another_thread_holds_are_free_in_the_child(script):
+    script("""
+        import functools
+        from concurrent.futures import ThreadPoolExecutor
+        from aioutils import _job, _lease, _place
+        unbound, group = Group(), Group()
+        work(group)
+        locks = [unbound._scheduler._lock, group._scheduler._lock, group._scheduler.loop._lock]
+        locks += [_job._watching, _lease._graph, _place._making]
+        held, release = threading.Event(), threading.Event()
+        def hold():
+            with contextlib.ExitStack() as stack:
+                for lock in locks:
+                    stack.enter_context(lock)
+                held.set()
+                release.wait(9)
+        def in_child():
+            work(group)
+            work(unbound)
+            with ThreadPoolExecutor(1) as executor, Group(executor=executor) as other:
+                assert other.spawn(int).result() == 0
+        thread = threading.Thread(target=hold)
+        thread.start()
+        held.wait()
+        wait = fork(in_child)
+        release.set()
+        wait()
+        thread.join()
+    """)
