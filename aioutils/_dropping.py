@@ -72,11 +72,11 @@ def drop(scheduler: Scheduler) -> None:
     if loop is not None and not over:
         if loop.adopt(scheduler, scheduler.gone, partial(_close_orphan, scheduler)):
             return
-    _give_up(scheduler)
-    if loop is not None and loop.private and loop.is_left():
-        for orphan in loop.take_orphans():
+    if loop is not None and loop.private and loop.is_left(scheduler):
+        for orphan in loop.take_orphans():  # first: with the last tool goes the loop
             assert isinstance(orphan, Scheduler)
             _give_up(orphan)
+    _give_up(scheduler)
 
 
 async def _close_orphan(scheduler: Scheduler) -> None:

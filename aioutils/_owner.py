@@ -127,9 +127,11 @@ class Owner:
         else:
             self._drop_event_loop()
 
-    def is_left(self) -> bool:
-        """True if nobody will come back to it."""
-        return not self.schedulers or self.schedulers.keys() <= self.orphans.keys()
+    def is_left(self, without: Worker | None = None) -> bool:
+        """True if nobody will come back to it, `without` this one at least."""
+        if not self.schedulers:
+            return True
+        return self.schedulers.keys() - self.orphans.keys() <= {without}
 
     def adopt(
         self, orphan: Worker, gone: Waitable, close: Callable[[], Coroutine[Any, Any, None]]
