@@ -9,6 +9,7 @@ from collections.abc import Coroutine
 from typing import Any
 
 from ._scheduler import Scheduler
+from ._steps import cancel_again
 
 
 class Body:
@@ -39,12 +40,7 @@ class Body:
         except asyncio.CancelledError:
             if error is None:
                 raise
-            self._again()  # the block's own exception leaves
+            cancel_again()  # the block's own exception leaves
         except BaseException:
-            self._again()
+            cancel_again()
             raise
-
-    def _again(self) -> None:
-        if self._task is not None and self._task.cancelling():
-            self._task.uncancel()
-            self._task.cancel()

@@ -7,6 +7,7 @@ loop; a cancellation cancels the tool's tasks, and is raised at the end.
 
 import asyncio
 from collections.abc import Callable, Generator
+from time import monotonic
 from typing import TypeVar
 
 from ._lease import block, pause
@@ -29,9 +30,9 @@ def run_in_finalizer(steps: Steps[T], scheduler: Scheduler, fix: str) -> T:
     could still happen is given up."""
 
     def wait(target: Waitable) -> None:
-        loop = scheduler.bound()
+        loop, begun = scheduler.bound(), monotonic()
         while not block(loop, target, 0.1, fix):
-            if loop.is_stuck():
+            if loop.is_stuck(begun):
                 scheduler.abandon()
                 warn_dropped(repr(scheduler))
 
@@ -75,3 +76,11 @@ async def arun(steps: Steps[T], scheduler: Scheduler, fix: str) -> T:
         if cancelled is not None:
             raise cancelled from None
         return end.value  # type: ignore[no-any-return]
+
+
+def cancel_again() -> None:
+    """Of the running task, whose cancellation gave way to a failure: at its next `await`."""
+    task = asyncio.current_task()
+    if task is not None and task.cancelling():
+        task.uncancel()
+        task.cancel()

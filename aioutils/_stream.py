@@ -5,18 +5,20 @@ and there is room, and where there is nothing to pull it waits until one of both
 it hands out of a job, and what becomes of failures, its `Hand` says.
 """
 
+import asyncio
 from collections import deque
 from collections.abc import Callable, Iterable
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Generic, NoReturn, Self, TypeVar
 
 from ._dropping import drop_iteration
+from ._failures import passes_unseen
 from ._hand import SKIP, Hand
 from ._job import DONE, Job
 from ._lease import block, current, pause
 from ._order import Order
 from ._source import AsyncSource, Closing, Source
-from ._steps import Steps, arun, run
+from ._steps import Steps, arun, cancel_again, run
 from ._waiting import AllOf, Waitable
 from .errors import DeadlockError, WrongLoopError
 
@@ -112,7 +114,7 @@ class Stream(Closing, Waitable, Generic[T]):
         except BaseException as error:
             if self._was_refused(error):
                 self._give_up()
-            await self.aclose()
+            await self._aleave(error)
             self._hand.ride(error)
             raise
         if item is END:
@@ -121,6 +123,15 @@ class Stream(Closing, Waitable, Generic[T]):
             return item  # type: ignore[no-any-return]
         finally:
             del item
+
+    async def _aleave(self, error: BaseException) -> None:
+        """A failure goes before a cancellation from outside, which is then requested anew."""
+        try:
+            await self.aclose()
+        except asyncio.CancelledError:
+            if passes_unseen(error):
+                raise
+            cancel_again()
 
     async def aclose(self) -> None:
         """`close` in async code."""

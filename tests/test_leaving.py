@@ -88,3 +88,32 @@ async def test_what_failed_in_a_map_whose_task_is_cancelled_stays_among_the_erro
         await task
     assert [error.args for error in pool.take_errors()] == [(1,), (2,)]
     await pool.aclose()
+
+
+@on_a_loop
+async def test_a_failure_in_a_map_goes_before_a_cancellation_that_comes_as_the_rest_cleans_up():
+    async def run(n):
+        if n:
+            raise ValueError("in the map")
+        try:
+            await asyncio.Event().wait()
+        finally:
+            cleaning.set()
+            await asyncio.sleep(0.01)
+
+    async def consume():
+        try:
+            async for _ in pool.imap_unordered(run, range(2)):
+                pass
+        except ValueError as error:
+            seen.append(str(error))
+        await asyncio.sleep(5)
+
+    pool, seen, cleaning = Pool(4), [], asyncio.Event()
+    task = asyncio.create_task(consume())
+    await cleaning.wait()
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert seen == ["in the map"]
+    await pool.aclose()
