@@ -100,8 +100,8 @@ class Failures:
 
 
 def raise_first(errors: list[BaseException], who: object) -> NoReturn:
-    for other in errors[1:]:
-        note(errors[0], f"{who!r}: another one failed: {shown(other)}")
+    failed = f"{who!r}: another one failed: "
+    note(errors[0], *(f"{failed}{shown(other)}" for other in errors[1:]))
     error, context = errors[0], errors[0].__context__
     try:
         raise error
@@ -116,11 +116,14 @@ def passes_unseen(error: BaseException) -> bool:
     return isinstance(error, (asyncio.CancelledError, GeneratorExit))
 
 
-def note(error: BaseException, text: str) -> None:
-    """Adds the note, once."""
-    if text not in getattr(error, "__notes__", ()):
-        notes = [*getattr(error, "__notes__", ()), text]
-        BaseException.__setattr__(error, "__notes__", notes)  # add_note() fails if it is frozen
+def note(error: BaseException, *texts: str) -> None:
+    """Adds the notes, each once, however many."""
+    old = list(getattr(error, "__notes__", ()))
+    new = dict.fromkeys(texts)
+    for known in old:
+        new.pop(known, None)
+    if new:  # add_note() fails if it is frozen
+        BaseException.__setattr__(error, "__notes__", [*old, *new])
 
 
 def shown(error: BaseException) -> str:

@@ -86,7 +86,7 @@ class Task(Job, Generic[T]):
         """Has `callback(task)` called when the task ends, or now if it has.
 
         It is called on the loop, in the thread that drives; what it raises is logged (logger
-        ``aioutils``).
+        ``aioutils``), but `KeyboardInterrupt` and `SystemExit` end the wait, as those of a task.
         """
         if not callable(callback):
             raise TypeError(f"{self!r}: a callback must be callable, not {callback!r}")
