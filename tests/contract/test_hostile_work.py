@@ -288,20 +288,23 @@ def test_a_finalizer_may_spawn(tool):
         def __del__(self):
             spawned.append(tool.spawn(returns("from __del__")))
 
-    async def drops(n):
+    def drop():
         cycle = [Spawns()]
         cycle.append(cycle)
-        await asyncio.sleep(0)
         del cycle
         gc.collect()
 
+    async def drop_on_the_loop():
+        drop()
+
     spawned = []
-    dropped = Spawns()
-    tool.spawn(drops(1))
-    tool.spawn(gc.collect)
-    del dropped
+    drop()
+    for work in (drop_on_the_loop, drop):
+        tool.spawn(work)
+        finish(tool)
+        gc.collect()  # it does nothing while another thread collects
     finish(tool)
-    assert [task.result() for task in spawned] == ["from __del__"] * 2
+    assert [task.result() for task in spawned] == ["from __del__"] * 3
 
 
 def test_a_finalizer_may_spawn_while_its_tool_closes(tool):
