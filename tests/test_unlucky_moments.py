@@ -108,6 +108,29 @@ def test_an_interrupt_as_a_loop_is_bound_leaves_the_tool_as_it_was(monkeypatch):
         assert task.result(5) == 1
 
 
+def test_an_interrupt_as_one_tool_starts_its_tasks_keeps_none_of_another_waiting(monkeypatch):
+    start = _admission.start
+
+    def interrupted(run, **kwargs):
+        monkeypatch.setattr(_admission, "start", start)
+        run.close()
+        raise KeyboardInterrupt
+
+    async def both():
+        async with Group() as group, Group() as other:
+            group.spawn(returns(1))
+            last = other.spawn(returns(2))
+            monkeypatch.setattr(_admission, "start", interrupted)
+            return await last
+
+    loop = asyncio.new_event_loop()
+    task = loop.create_task(both())
+    with pytest.raises(KeyboardInterrupt):
+        loop.run_until_complete(task)
+    assert loop.run_until_complete(asyncio.wait_for(task, 5)) == 2
+    loop.close()
+
+
 # ---- a signal where nothing may be interrupted ----------------------------------------------
 
 
