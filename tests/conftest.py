@@ -103,9 +103,9 @@ def _keep_a_loop():
         group.join()
 
 
-@pytest.fixture(scope="session", autouse=True)
+@pytest.fixture(scope="module", autouse=True)
 def _collect_quickly():
-    """Leave pytest and the collected tests out of every later collection."""
+    """Leave pytest, the collected tests and the reports so far out of every later collection."""
     gc.collect()
     gc.freeze()
 
