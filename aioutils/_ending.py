@@ -175,6 +175,7 @@ def part(scheduler: Scheduler) -> None:
         scheduler.shut()
     finally:  # Ctrl-C
         scheduler.leave_family()
+        scheduler.tell()  # those who iterate it in other threads
         if scheduler.loop is not None:
             scheduler.loop.detach(scheduler)
         scheduler.gone.come()

@@ -197,7 +197,8 @@ class Stream(Closing, Waitable, Generic[T]):
 
     def _at_end(self) -> bool:
         if self._source is None:
-            return self._scheduler.is_idle() and not self._order.ready()
+            over = self._scheduler.closed or self._scheduler.is_idle()
+            return over and not self._order.ready()
         return self._source.over and self._order.taken == self._source.crew.pulled
 
     def _stopping(self) -> Steps[None]:
@@ -239,7 +240,9 @@ class Stream(Closing, Waitable, Generic[T]):
         source = self._source
         goes_on = source is not None and source.crew.goes_on()
         self._order.told = goes_on
-        if self._over or self._at_end() or (source is not None and source.may_pull()):
+        if self._over or self._scheduler.closed or self._at_end():
+            return True
+        if source is not None and source.may_pull():
             return True
         return self._order.ready() and not goes_on
 
