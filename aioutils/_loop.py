@@ -134,6 +134,8 @@ class Loop(Owner):
 
     def let_go(self, hold: Hold) -> None:
         self._resign(hold)
+        if self.is_left():
+            self.release()  # the last one left meanwhile
 
     def _take(self, wait: Wait) -> None:
         self._drivers_thread = threading.get_ident()  # first, for those who look without a lock

@@ -187,6 +187,7 @@ class Scheduler(Admission):
 
     def forked(self, here: bool) -> None:
         self._lock = threading.RLock()
+        self._family.forked()
         orders = [job._order for job in [*self.unfinished(), *self.parked]]
         for order in {self.order, *self.listeners, *orders}:
             if order is not None:

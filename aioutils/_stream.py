@@ -15,7 +15,7 @@ from ._dropping import drop_iteration
 from ._failures import passes_unseen
 from ._hand import SKIP, Hand
 from ._job import DONE, Job
-from ._lease import block, current, pause
+from ._lease import current, pause
 from ._order import Order
 from ._source import AsyncSource, Closing, Source
 from ._steps import Steps, arun, cancel_again, run
@@ -75,7 +75,7 @@ class Stream(Closing, Waitable, Generic[T]):
             self._over or self._tool._opened()
             while (item := self._step()) is WAIT:
                 self._asking, left = True, self._left()
-                if not block(self._scheduler.bound(), self, left, _FIX):
+                if not self._scheduler.block(self, left, _FIX):
                     self._time_is_up()
                 self._asking = False
         except BaseException as error:
@@ -107,8 +107,12 @@ class Stream(Closing, Waitable, Generic[T]):
             self._over or self._tool._opened()
             while (item := self._step()) is WAIT:
                 self._asking = True
-                self._scheduler.bind_running(self)
-                if not await pause(self, _FIX, self._left()):
+                family = self._scheduler.tie_running(self)
+                try:
+                    in_time = await pause(self, _FIX, self._left())
+                finally:
+                    family.untie()
+                if not in_time:
                     self._time_is_up()
                 self._asking = False
         except BaseException as error:
