@@ -11,7 +11,6 @@ import atexit
 import gc
 import logging
 import sys
-import threading
 from collections.abc import Callable
 from functools import partial
 
@@ -22,6 +21,7 @@ from ._loop import Loop
 from ._owner import in_new_child
 from ._scheduler import Scheduler, _all
 from ._steps import arun, run_in_finalizer
+from ._threads import thread_ends
 from ._warnings import warn_dropped
 
 _log = logging.getLogger("aioutils")
@@ -45,14 +45,6 @@ def _note_collector(phase: str, info: dict[str, int]) -> None:
 gc.callbacks.append(_note_collector)
 
 
-def _thread_ends() -> bool:
-    """True in a thread of which only its `threading.local` values are left."""
-    me = threading.get_ident()
-    if me == threading.main_thread().ident:
-        return False
-    return all(thread.ident != me for thread in threading.enumerate())
-
-
 def drop(scheduler: Scheduler) -> None:
     """What becomes of a tool that nobody holds any more. Starts no thread."""
     if scheduler.closed:
@@ -63,7 +55,7 @@ def drop(scheduler: Scheduler) -> None:
     loop = scheduler.loop
     over = scheduler.is_idle() and not scheduler.parked
     if can_run(loop):
-        if loop is not None and (_collecting or _thread_ends()):
+        if loop is not None and (_collecting or thread_ends()):
             loop.keep = False  # the collector may be about to finalize what it consists of
         try:
             if over and scheduler.begin_closing():
@@ -71,17 +63,20 @@ def drop(scheduler: Scheduler) -> None:
                 scheduler.failures.log(scheduler)
             else:
                 run_in_finalizer(closing(scheduler), scheduler, FIX)
-        except Exception:
-            _log_failure(scheduler)
+        except Exception as error:
+            if _is_collectors(error):
+                warn_dropped(repr(scheduler))
+            else:
+                _log_failure(scheduler)
         return
     if loop is not None and not over:
         if loop.adopt(scheduler, scheduler.gone, partial(_close_orphan, scheduler)):
             return
-    _give_up(scheduler)
-    if loop is not None and loop.private and loop.is_left():
-        for orphan in loop.take_orphans():
+    if loop is not None and loop.private and loop.is_left(scheduler):
+        for orphan in loop.take_orphans():  # first: with the last tool goes the loop
             assert isinstance(orphan, Scheduler)
             _give_up(orphan)
+    _give_up(scheduler)
 
 
 async def _close_orphan(scheduler: Scheduler) -> None:
@@ -89,6 +84,15 @@ async def _close_orphan(scheduler: Scheduler) -> None:
         await arun(closing(scheduler), scheduler, FIX)
     except Exception:
         _log_failure(scheduler)
+
+
+def _is_collectors(error: BaseException) -> bool:
+    """True if it is what Python says to those who await a coroutine that the collector closed."""
+    if isinstance(error, BaseExceptionGroup):
+        return all(map(_is_collectors, error.exceptions))
+    return isinstance(error, RuntimeError) and error.args == (
+        "cannot reuse already awaited coroutine",
+    )
 
 
 def _log_failure(scheduler: Scheduler) -> None:

@@ -213,12 +213,19 @@ def _hang_up(loop: Standing) -> None:
         loop.run_once()
 
 
-def is_empty(loop: Any) -> bool:
-    """True if there is nothing that the loop could run or wait for. Private: no other way."""
-    try:
-        return not (loop._ready or loop._scheduled or len(loop._selector.get_map()) > 1)  # its own
-    except AttributeError:
+def is_stuck(loop: Any) -> bool | None:
+    """True if nothing can happen on a loop that stands still, unless somebody reaches for it from
+    outside; None if it does not tell. Private: no other way."""
+    timers: Any = getattr(loop, "_scheduled", None) or getattr(loop, "_heap", ())
+    if any(not timer.cancelled() for timer in timers):
         return False
+    try:
+        if loop._ready or len(loop._selector.get_map()) > 1:  # its own
+            return False
+        executor = loop._default_executor
+        return executor is None or executor._idle_semaphore._value >= len(executor._threads)
+    except AttributeError:
+        return None
 
 
 def _has_tasks(loop: Any) -> bool:
@@ -236,8 +243,11 @@ def _is_clean(loop: Any) -> bool:
     try:
         if loop._ready or loop._scheduled:
             loop.run_once()  # handles and timers that were cancelled go in one pass
-        return is_empty(loop) and not (
-            loop._asyncgens
+        return not (
+            loop._ready
+            or loop._scheduled
+            or len(loop._selector.get_map()) > 1  # its own
+            or loop._asyncgens
             or loop._asyncgens_shutdown_called
             or loop._default_executor
             or loop._executor_shutdown_called

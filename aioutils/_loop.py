@@ -29,6 +29,7 @@ from ._warnings import warn_blocked
 from .errors import DeadlockError
 
 _LOOK = 0.1  # seconds, after which a finalizer asks whether anything can still happen
+_BELIEF = 10.0  # seconds, for which it waits where it gets no answer
 _PATIENCE = 1.0  # seconds, with a helper whose loop may be blocked for ever
 
 
@@ -86,10 +87,15 @@ class Loop(Owner):
             return self._driver is not None and not isinstance(self._driver, Hold)
         return self.runs_now()
 
-    def is_stuck(self) -> bool:
-        """True if nothing can ever happen on it: no handle, no timer, no descriptor."""
-        loop = self._event_loop
-        return loop is None or _eventloop.is_empty(loop)
+    def is_stuck(self, since: float) -> bool:
+        """True if nothing can ever happen on it: no handle, timer, descriptor, function in a
+        thread. A loop that does not tell is believed for a while after `since`."""
+        if self._event_loop is None:
+            return True
+        if any(scheduler.is_calling() for scheduler in self.schedulers):
+            return False
+        stuck = _eventloop.is_stuck(self._event_loop)
+        return monotonic() > since + _BELIEF if stuck is None else stuck
 
     def is_over(self) -> bool:
         """True of a host's loop that was closed."""
@@ -297,10 +303,10 @@ class Loop(Owner):
     # Ending.
 
     def close_orphans(self) -> None:
-        gone = AllOf(tuple(self.orphans.values()))
+        gone, begun = AllOf(tuple(self.orphans.values())), monotonic()
         try:
             while not self.wait(gone, _LOOK):
-                if self.is_stuck():
+                if self.is_stuck(begun):
                     break
         finally:
             for orphan in self.take_orphans():  # Ctrl-C, or nothing can end them

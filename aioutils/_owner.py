@@ -38,6 +38,9 @@ class Worker(Waitable):
     def go_on(self) -> None: ...
     def abandon(self) -> None: ...
     def forked(self, here: bool) -> None: ...
+    def is_calling(self) -> bool:
+        """True if a function of it runs in a thread."""
+        raise AssertionError(type(self))
 
 
 def winding_down(workers: "Iterable[Worker]") -> "Generator[Waitable, None, None]":
@@ -124,9 +127,11 @@ class Owner:
         else:
             self._drop_event_loop()
 
-    def is_left(self) -> bool:
-        """True if nobody will come back to it."""
-        return not self.schedulers or self.schedulers.keys() <= self.orphans.keys()
+    def is_left(self, without: Worker | None = None) -> bool:
+        """True if nobody will come back to it, `without` this one at least."""
+        if not self.schedulers:
+            return True
+        return self.schedulers.keys() - self.orphans.keys() <= {without}
 
     def adopt(
         self, orphan: Worker, gone: Waitable, close: Callable[[], Coroutine[Any, Any, None]]

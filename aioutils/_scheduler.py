@@ -155,6 +155,9 @@ class Scheduler(Admission):
 
     # Ending.
 
+    def is_calling(self) -> bool:
+        return self._threads is not None and self._threads.calls > 0
+
     def shut(self, *, wait: bool = True) -> None:
         """After the last job: ends the worker threads and what was left in the inbox."""
         while self._inbox:

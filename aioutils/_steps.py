@@ -7,6 +7,7 @@ loop; a cancellation cancels the tool's tasks, and is raised at the end.
 
 import asyncio
 from collections.abc import Callable, Generator
+from time import monotonic
 from typing import TypeVar
 
 from ._lease import block, pause
@@ -29,9 +30,9 @@ def run_in_finalizer(steps: Steps[T], scheduler: Scheduler, fix: str) -> T:
     could still happen is given up."""
 
     def wait(target: Waitable) -> None:
-        loop = scheduler.bound()
+        loop, begun = scheduler.bound(), monotonic()
         while not block(loop, target, 0.1, fix):
-            if loop.is_stuck():
+            if loop.is_stuck(begun):
                 scheduler.abandon()
                 warn_dropped(repr(scheduler))
 

@@ -30,10 +30,19 @@ from ._work import Call, close
 _numbers = itertools.count(1)
 
 
+def thread_ends() -> bool:
+    """True in a thread of which only its `threading.local` values are left."""
+    me = threading.get_ident()
+    if me == threading.main_thread().ident:
+        return False
+    return all(thread.ident != me for thread in threading.enumerate())
+
+
 class Threads(Executor):
     def __init__(self) -> None:
         self._idle: deque[_Worker] = deque()
         self._closed = False
+        self.calls = 0  # that run, here or on an executor
 
     def submit(self, function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
         future: Future[Any] = Future()
@@ -50,7 +59,9 @@ class Threads(Executor):
         while self._idle:
             ending.append(self._idle.pop())
             ending[-1].jobs.put(None)
-        for worker in ending if wait else ():  # all are told before one is waited for: Ctrl-C
+        # All are told before one is waited for: Ctrl-C. In a thread that ends join() would make up
+        # another one, which stays for ever.
+        for worker in ending if wait and not thread_ends() else ():
             worker.join()
 
     def forked(self) -> None:
@@ -95,7 +106,11 @@ async def call(work: Call, executor: Executor | None, threads: Threads) -> Any:
     place = None if executor is None else Place.of(executor)
     carried = InContext(work, copy_context(), place)
     future = threads.submit(carried) if place is None else place.submit(carried, threads)
-    cancelled = await _end_of(future)
+    threads.calls += 1
+    try:
+        cancelled = await _end_of(future)
+    finally:
+        threads.calls -= 1
     failure: BaseException | None = None
     try:
         if future.cancelled():

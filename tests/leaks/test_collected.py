@@ -81,3 +81,23 @@ def test_who_waits_on_a_loop_that_was_given_up_is_left_alone(said, in_thread):
 
     in_thread(use)()
     assert [text for text in said() if "closed" in text and "dropped where" not in text] == []
+
+
+@pytest.mark.asyncios_loop
+def test_a_coroutine_that_the_collector_closed_first_is_no_failure(said):
+    def use():
+        async def inner():
+            await asyncio.sleep(3600)
+
+        async def outer():
+            await innermost
+
+        innermost, work = inner(), inner()  # older than the pool, and known to it alone
+        pool = Pool(2)
+        pool.me = pool, innermost, work
+        pool.spawn(work)
+        pool.spawn(outer())
+        pool.join(timeout=0)
+
+    use()
+    assert ["could not clean up" in text for text in said()] == [True]

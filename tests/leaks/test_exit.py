@@ -59,6 +59,14 @@ STATES = {
             tools[0].join(0.01)
         t = threading.Thread(target=use); t.start(); t.join()
         """,
+    "among the local values of a thread that ended": """
+        local = threading.local()
+        def use():
+            local.g = Group()
+            local.g.spawn(time.sleep, 0)
+            local.g.join()
+        t = threading.Thread(target=use); t.start(); t.join()
+        """,
     "inside a running loop": """
         import warnings
         warnings.filterwarnings("ignore", ".*loop.*")

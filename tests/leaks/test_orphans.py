@@ -118,6 +118,22 @@ def test_a_driver_that_leaves_does_not_wait_for_an_orphan_while_others_hold_the_
     assert work.cleaned == 1
 
 
+def test_an_orphan_that_is_left_where_nobody_can_close_it_warns(in_thread, errors):
+    work = Work(cleaning=10)
+    outer = Group()
+    scopes = [Group(within=outer)]
+    scopes[0].spawn(work.run)
+    outer.spawn(work.run)
+    outer.spawn(scopes.clear)
+    outer.join(timeout=0.01)
+    outers = [outer]
+    del outer
+    with pytest.warns(ResourceWarning, match="could not clean up") as caught:
+        in_thread(outers.clear)()
+    assert len(caught) == 2
+    assert (work.begun, work.cleaned, errors) == (2, 0, [])
+
+
 @pytest.mark.filterwarnings("error::ResourceWarning")
 def test_on_a_hosts_loop_a_task_closes_what_was_dropped(errors):
     work = Work()

@@ -121,3 +121,33 @@ def test_a_tool_that_was_used_and_dropped_leaves_nothing(end, ways, kind, said):
     assert grown(before, most=2) == {}
     if bytes_before is not None:
         assert memory() - bytes_before < 2 * MEGABYTE
+
+
+@pytest.mark.parametrize("dev", [False, True], ids=["plain", "dev"])
+@pytest.mark.parametrize("seed", range(10 if LONG else 1))
+def test_tools_in_every_state_go_with_the_interpreter_in_silence(run_script, project, seed, dev):
+    code = f"""
+    import logging, random, sys, threading, warnings
+    sys.path.insert(0, {str(project / "tests")!r})
+    from ways_to_use import WAYS, Use
+
+    logging.getLogger("aioutils").setLevel(logging.CRITICAL + 1)  # failures that nobody saw
+    uses = []
+    for number in range(10):
+        for way in WAYS:
+            use = Use(random.Random(f"{SEED} {seed} {{number}}"))
+            if use.rng.random() < 0.3:
+                thread = threading.Thread(target=way, args=(use,))
+                thread.start()
+                thread.join()
+            else:
+                way(use)
+            if use.rng.random() < 0.3:
+                use.held.append(use)
+            if use.rng.random() < 0.5:
+                sys.kept = use, getattr(sys, "kept", None)
+            uses.append(use)
+    print(len(uses))
+    """
+    done = run_script(code, dev=dev)
+    assert (done.stdout, done.stderr, done.returncode) == ("130\n", "", 0)

@@ -1,0 +1,81 @@
+"""A dropped tool is waited for as long as its clean-up can come to an end, and no longer."""
+
+import asyncio
+import threading
+import time
+
+import pytest
+
+from aioutils import Group, _loop
+
+uvloop = pytest.importorskip("uvloop")
+
+
+def drop_while(clean_up, **options):
+    """Drops a tool whose task cleans up like that."""
+
+    async def work():
+        try:
+            await asyncio.sleep(3600)
+        finally:
+            await clean_up()
+
+    group = Group(**options)
+    group.spawn(work)
+    group.join(timeout=0)
+
+
+async def never():
+    await asyncio.get_running_loop().create_future()
+
+
+@pytest.mark.filterwarnings("error::ResourceWarning")
+def test_a_function_in_a_thread_is_waited_for():
+    done = threading.Event()
+
+    def function():
+        time.sleep(0.25)  # longer than it takes to look twice
+        done.set()
+
+    group = Group()
+    group.spawn(function)
+    group.join(timeout=0.001)
+    del group
+    assert done.is_set()
+
+
+@pytest.mark.filterwarnings("error::ResourceWarning")
+def test_a_function_of_asyncios_own_threads_is_waited_for():
+    done = threading.Event()
+
+    async def clean_up():
+        await asyncio.to_thread(time.sleep, 0.25)
+        done.set()
+
+    drop_while(clean_up)
+    assert done.is_set()
+
+
+@pytest.mark.asyncios_loop
+def test_a_timer_that_was_cancelled_is_nothing_to_wait_for(deadline):
+    with deadline(5), pytest.warns(ResourceWarning, match="could not clean up"):
+        drop_while(never)
+
+
+def test_a_loop_that_does_not_tell_is_believed_for_a_while(deadline, monkeypatch):
+    monkeypatch.setattr(_loop, "_BELIEF", 0.2)
+    with deadline(5), pytest.warns(ResourceWarning, match="could not clean up"):
+        drop_while(never, loop_factory=uvloop.new_event_loop)
+
+
+@pytest.mark.filterwarnings("error::ResourceWarning")
+def test_a_timer_is_waited_for_on_uvloop_too(monkeypatch):
+    monkeypatch.setattr(_loop, "_BELIEF", 0.0)
+    done = threading.Event()
+
+    async def clean_up():
+        await asyncio.sleep(0.25)
+        done.set()
+
+    drop_while(clean_up, loop_factory=uvloop.new_event_loop)
+    assert done.is_set()
