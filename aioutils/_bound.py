@@ -20,16 +20,16 @@ class Family(list["Bound"]):
     def __init__(self, first: "Bound") -> None:
         super().__init__((first,))
         self.lock = threading.RLock()
-        self.waits = 0  # on it, that have begun
+        self.waits: list[None] = []  # on it, that have begun
 
     def untie(self) -> None:
-        """The end of a wait."""
-        with self.lock:
-            self.waits = max(0, self.waits - 1)
+        """The end of a wait. It takes no lock: the collector may be the one that ends it."""
+        if self.waits:
+            self.waits.pop()
 
     def forked(self) -> None:
         """In the child, where the other threads' waits never end; our own may have begun before."""
-        self.lock, self.waits = threading.RLock(), 0
+        self.lock, self.waits = threading.RLock(), []
 
 
 class Bound(Moment, Worker):
@@ -77,7 +77,7 @@ class Bound(Moment, Worker):
                 self._bind(Loop(factory=self._factory))
             loop = self.loop
             assert loop is not None
-            family.waits += 1
+            family.waits.append(None)
         if loop is not old:
             self._has_moved(old, family)
         return loop, family
@@ -94,7 +94,7 @@ class Bound(Moment, Worker):
                         "make one of the two tools with within= the other"
                     )
                 self._bind(running)
-            family.waits += 1
+            family.waits.append(None)
         if old is not running:
             self._has_moved(old, family)
         return family
@@ -105,7 +105,7 @@ class Bound(Moment, Worker):
     def _is_tied(self) -> bool:
         if self.loop is None or self.loop.is_over():
             return False
-        return self._family.waits > 0 or any(one._has_begun() for one in tuple(self._family))
+        return bool(self._family.waits) or any(one._has_begun() for one in tuple(self._family))
 
     def _has_begun(self) -> bool:
         """True if something of it is under way on the loop."""
