@@ -37,8 +37,7 @@ class Admission(Roster):
     def pump(self) -> None:
         """Starts as many as there are slots for, a slice at a time."""
         if self.loop is None or not (self.loop.admits and self.loop.is_here()):
-            self._due = False
-            return  # it will be called again when the loop is ready for it
+            return  # it stays due, until the loop is ready for it
         self._due = True  # what comes in until the end of this is seen here
         try:
             for _ in range(len(self._inbox)):  # some post themselves again

@@ -41,7 +41,7 @@ class Bound(Moment, Worker):
         self._factory: LoopFactory | None = factory
         self.loop: Loop | None = None
         self._lock = threading.RLock()
-        self._due = False  # pump() will be called
+        self._due: bool = False
         self._family = Family(self)
 
     def join_family(self, other: "Bound") -> None:
@@ -143,7 +143,7 @@ class Bound(Moment, Worker):
         if self.loop is None:
             return
         try:
-            self.loop.wake(self.pump)
+            self.loop.wake()
         except BaseException:  # a signal: without this nobody would wake the loop any more
             self._due = False
             raise

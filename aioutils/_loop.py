@@ -16,7 +16,7 @@ A loop that is run by others (`Loop(running)`) has no driver of ours: all sleep.
 import asyncio
 import contextvars
 import threading
-from collections.abc import Callable
+from functools import partial
 from time import monotonic
 
 from . import _eventloop
@@ -50,6 +50,8 @@ class Loop(Owner):
         self._driver: Wait | None = None
         self._drivers_thread = 0
         self._waiting: list[Wait] = []
+        self._run = 0  # how many there were
+        self._pumps = False  # the next call of _pump() is on its way
         self._running = not self.private
         # Of our own callbacks: that of a task would keep the task alive until they ran.
         self._context = contextvars.Context()
@@ -107,20 +109,43 @@ class Loop(Owner):
 
     # Work comes in. From any thread, in any state.
 
-    def wake(self, pump: Callable[[], None]) -> None:
-        """Has `pump` called on the loop, soon; a loop that stands still pumps when it starts."""
-        if not self._running:
+    def wake(self) -> None:
+        """Has those pump that are due, soon; a loop that stands still does so when it starts.
+
+        Whoever is due says so before he comes here, and `_pump` takes back that it is on its way
+        before it asks who is: nobody is missed, though two calls may be on their way.
+        """
+        if not self._running or self._pumps:
             return
         if self.is_here():
-            self._event_loop.call_soon(pump, context=self._context)  # type: ignore[union-attr]
+            self.event_loop.call_soon(self._pump, self._run, context=self._context)
+            self._pumps = True
             return
         with self._lock:
             # Not: it came to a stop just now.
             if self._running and self._event_loop is not None:  # pragma: no branch
                 try:
-                    self._event_loop.call_soon_threadsafe(pump, context=self._context)
+                    self._pumps = True
+                    self._event_loop.call_soon_threadsafe(
+                        self._pump, self._run, context=self._context
+                    )
                 except RuntimeError:
                     pass  # a host's loop that was closed: nothing runs there any more
+                except BaseException:  # a signal: nothing may be on its way
+                    self._pumps = False
+                    raise
+
+    def _pump(self, run: int) -> None:
+        if run != self._run:
+            return  # left over from an earlier one; a run has its own as it begins
+        self._pumps = False
+        try:
+            for scheduler in tuple(self.schedulers):
+                if scheduler._due:
+                    scheduler.pump()
+        except BaseException:  # a signal: those that come after it are still due
+            self.wake()
+            raise
 
     def interrupt(self, error: BaseException) -> None:
         """Makes whoever drives raise `error`, once every task was cancelled. On the loop."""
@@ -169,6 +194,7 @@ class Loop(Owner):
         wait.begin()
         try:
             with signals:
+                signals.take_over()
                 return self._wait(wait, deadline, signals)
         except BaseException as error:
             interrupt = error
@@ -259,15 +285,18 @@ class Loop(Owner):
         assert isinstance(loop, Standing)
         timer: asyncio.TimerHandle | None = None
         first = self._enter_thread()
-        self._running = True
+        for scheduler in tuple(self.schedulers):
+            scheduler.wake()  # all are due then
+        self._run += 1
+        self._pumps = self._running = True
         if first:
             self.admits = True
-            begin = loop.call_soon(self._pump, context=self._context)
+            loop.call_soon(self._pump, self._run, context=self._context)
         else:
             # A loop that stood still reads what came meanwhile before it begins anything new: a
             # connection that the peer closed must not be used again.
             self.admits = False
-            begin = loop.look_first(self._admit, self._pump, self._context)
+            loop.look_first(self._admit, partial(self._pump, self._run), self._context)
         wakes = loop.wakeup_fd() >= 0 and signals.wakes_through(loop.wakeup_fd())
         try:
             while not (wait.is_over() or signals.noted):
@@ -289,17 +318,12 @@ class Loop(Owner):
                 self._running = False
             if wakes:
                 signals.wakes_through(-1)
-            begin.cancel()
             loop.go_on()
             if timer is not None:
                 timer.cancel()
 
     def _admit(self) -> None:
         self.admits = True
-
-    def _pump(self) -> None:
-        for scheduler in tuple(self.schedulers):
-            scheduler.pump()
 
     # Ending.
 

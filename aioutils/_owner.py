@@ -28,7 +28,10 @@ class Worker(Waitable):
 
     __slots__ = ()
 
+    _due: bool  # pump() will be called
+
     def pump(self) -> None: ...
+    def wake(self) -> None: ...
     def unfinished(self) -> "Sequence[Waitable]":
         raise AssertionError(type(self))
 

@@ -12,6 +12,7 @@ import atexit
 import logging
 import sys
 import threading
+import time
 from collections.abc import AsyncIterable, Awaitable
 from concurrent.futures import CancelledError
 from contextvars import copy_context
@@ -179,6 +180,8 @@ class _Kept:
             except RuntimeError:  # pragma: no cover: at exit, where no thread starts any more
                 _end(self.calls, done)
             done.get()
+            while ending.is_alive():  # join() would make up another thread, which stays for ever
+                time.sleep(0)
 
 
 def _end(kept: list[SyncCalls], done: SimpleQueue[None]) -> None:

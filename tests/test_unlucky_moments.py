@@ -6,7 +6,7 @@ import socket
 import threading
 
 import pytest
-from four_tools import DEBUG, forever, returns
+from four_tools import DEBUG, forever, returns, until_cancelled
 
 from aioutils import Group, Pool, _admission, _eventloop
 from aioutils._loop import Loop
@@ -108,6 +108,29 @@ def test_an_interrupt_as_a_loop_is_bound_leaves_the_tool_as_it_was(monkeypatch):
         assert task.result(5) == 1
 
 
+def test_an_interrupt_as_one_tool_starts_its_tasks_keeps_none_of_another_waiting(monkeypatch):
+    start = _admission.start
+
+    def interrupted(run, **kwargs):
+        monkeypatch.setattr(_admission, "start", start)
+        run.close()
+        raise KeyboardInterrupt
+
+    async def both():
+        async with Group() as group, Group() as other:
+            group.spawn(returns(1))
+            last = other.spawn(returns(2))
+            monkeypatch.setattr(_admission, "start", interrupted)
+            return await last
+
+    loop = asyncio.new_event_loop()
+    task = loop.create_task(both())
+    with pytest.raises(KeyboardInterrupt):
+        loop.run_until_complete(task)
+    assert loop.run_until_complete(asyncio.wait_for(task, 5)) == 2
+    loop.close()
+
+
 # ---- a signal where nothing may be interrupted ----------------------------------------------
 
 
@@ -118,21 +141,31 @@ def test_a_signal_between_two_steps_of_closing_is_heard_after_them(monkeypatch):
         signal.raise_signal(signal.SIGINT)
         return begun
 
-    async def stay():
-        try:
-            await forever()
-        finally:
-            await asyncio.sleep(0)
-            cleaned.append(1)
-
     begin, cleaned = Scheduler.begin_closing, []
     monkeypatch.setattr(Scheduler, "begin_closing", interrupted)
     group = Group()
-    group.spawn(stay)
+    group.spawn(until_cancelled, cleaned)
     group.join(timeout=0)
     with pytest.raises(KeyboardInterrupt):
         group.close()
-    assert cleaned == [1] and group._scheduler.gone.reached()
+    assert cleaned == ["cleaned up"] and group._scheduler.gone.reached()
+
+
+@signals
+@pytest.mark.filterwarnings("ignore:this call blocks:RuntimeWarning")
+def test_a_signal_just_before_a_task_blocks_its_loop_ends_that_wait():
+    async def blocks():
+        with Group() as inner:
+            inner.spawn(until_cancelled, cleaned)
+            inner.spawn(returns(1)).result()
+            signal.raise_signal(signal.SIGINT)
+            inner.join(timeout=5)
+            cleaned.append("too late")
+
+    cleaned = []
+    with pytest.raises(KeyboardInterrupt), Group() as group:
+        group.spawn(blocks)
+    assert cleaned == ["cleaned up"]
 
 
 @signals
