@@ -29,7 +29,8 @@ class Family(list["Bound"]):
 
     def forked(self) -> None:
         """In the child, where the other threads' waits never end; our own may have begun before."""
-        self.lock, self.waits = threading.RLock(), []
+        self.lock = threading.RLock()
+        self.waits = []
 
 
 class Bound(Moment, Worker):
@@ -42,7 +43,7 @@ class Bound(Moment, Worker):
         self.loop: Loop | None = None
         self._lock = threading.RLock()
         self._due: bool = False
-        self._family = Family(self)
+        self._family: Family = Family(self)
 
     def join_family(self, other: "Bound") -> None:
         """Shares the other's loop; when all else is made, for somebody may be driving it."""
