@@ -15,11 +15,11 @@ from .errors import WrongLoopError
 
 
 class Family(list["Bound"]):
-    """Those that share a loop, which changes under `lock`."""
+    """Those that share a loop, which changes under its lock."""
 
     def __init__(self, first: "Bound") -> None:
         super().__init__((first,))
-        self.lock = threading.RLock()
+        self._lock = threading.RLock()
         self.waits: list[None] = []  # on it, that have begun
 
     def untie(self) -> None:
@@ -29,7 +29,7 @@ class Family(list["Bound"]):
 
     def forked(self) -> None:
         """In the child, where the other threads' waits never end; our own may have begun before."""
-        self.lock = threading.RLock()
+        self._lock = threading.RLock()
         self.waits = []
 
 
@@ -72,7 +72,7 @@ class Bound(Moment, Worker):
         """The loop to wait on in sync code: one of our own, if none was bound yet. Until the
         family's `untie` nobody binds it to another one."""
         family = self._family
-        with family.lock:
+        with family._lock:
             old = self.loop
             if old is None or not (old.private or self._is_tied()):
                 self._bind(Loop(factory=self._factory))
@@ -86,7 +86,7 @@ class Bound(Moment, Worker):
     def tie_running(self, who: object) -> Family:
         """`tie` in async code, to the loop that runs in this thread; `who` is awaited there."""
         running, family = Loop.current(), self._family
-        with family.lock:
+        with family._lock:
             old = self.loop
             if old is not running:
                 if old is not None and self._is_tied():
