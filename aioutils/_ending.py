@@ -7,7 +7,7 @@ import asyncio
 import logging
 from collections.abc import Callable, Iterable, Mapping
 
-from ._failures import distinct, note, passes_unseen
+from ._failures import distinct, note, passes_unseen, shown
 from ._job import Job
 from ._lease import block, pause, refuse, refuse_circle
 from ._options import OnExit
@@ -197,10 +197,10 @@ def leaving(scheduler: Scheduler, on_exit: OnExit, error: BaseException | None) 
     failed = yield from _ending(scheduler)
     if passes_unseen(error):
         scheduler.failures.log(scheduler)
-    for new in distinct([job for job in failed if scheduler.failures.see(job)]):
-        note(error, f"while {scheduler!r} was closed: {new!r}")
-    for old in scheduler.failures.take():
-        note(error, f"a task of {scheduler!r} failed: {old!r}")
+    new = distinct([job for job in failed if scheduler.failures.see(job)])
+    note(error, *(f"while {scheduler!r} was closed: {shown(each)}" for each in new))
+    old = scheduler.failures.take()
+    note(error, *(f"a task of {scheduler!r} failed: {shown(each)}" for each in old))
 
 
 def _finishing(scheduler: Scheduler, on_exit: OnExit) -> Steps[None]:

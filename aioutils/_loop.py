@@ -191,6 +191,7 @@ class Loop(Owner):
         wait.begin()
         try:
             with signals:
+                signals.take_over()
                 return self._wait(wait, deadline, signals)
         except BaseException as error:
             interrupt = error

@@ -97,6 +97,11 @@ class Signals:
                 self._patient = False
                 raise
 
+    def take_over(self) -> None:
+        """What came where nothing may be interrupted, just before: it interrupts this wait."""
+        if self._outer is not None and not self._noted:
+            self._noted, self._outer._noted = self._outer._noted, self._noted
+
     def wakes_through(self, descriptor: int) -> bool:
         """Has signals written to the descriptor (-1: no more): one that another thread catches
         does not interrupt the main thread's `select`. Not if another library has that done."""

@@ -40,12 +40,11 @@ def run_in_finalizer(steps: Steps[T], scheduler: Scheduler, fix: str) -> T:
 
 
 def _run(steps: Steps[T], wait: Callable[[Waitable], object]) -> T:
-    with Signals(lambda: None) as signals:  # between the waits nothing may be interrupted
+    with Signals(lambda: None):  # between the waits nothing may be interrupted: the next one is
         try:
             target = next(steps)
             while True:
                 try:
-                    signals.deliver()
                     if not target.reached():
                         wait(target)
                 except BaseException as error:

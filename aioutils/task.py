@@ -86,7 +86,7 @@ class Task(Job, Generic[T]):
         """Has `callback(task)` called when the task ends, or now if it has.
 
         It is called on the loop, in the thread that drives; what it raises is logged (logger
-        ``aioutils``).
+        ``aioutils``), but `KeyboardInterrupt` and `SystemExit` end the wait, as those of a task.
         """
         if not callable(callback):
             raise TypeError(f"{self!r}: a callback must be callable, not {callback!r}")
@@ -148,7 +148,12 @@ class _Callback:
     def __call__(self) -> None:
         try:
             self._callback(self._task)
-        except Exception:
+        except (KeyboardInterrupt, SystemExit) as error:
+            loop = self._task._lane.scheduler.loop
+            if loop is None or not loop.is_here():
+                raise
+            loop.interrupt(error)  # as of a task; the end of this one goes on
+        except BaseException:
             _log.exception("a callback of %r failed: %r", self._task, self._callback)
 
 

@@ -6,7 +6,7 @@ import socket
 import threading
 
 import pytest
-from four_tools import DEBUG, forever, returns
+from four_tools import DEBUG, forever, returns, until_cancelled
 
 from aioutils import Group, Pool, _admission, _eventloop
 from aioutils._loop import Loop
@@ -141,21 +141,31 @@ def test_a_signal_between_two_steps_of_closing_is_heard_after_them(monkeypatch):
         signal.raise_signal(signal.SIGINT)
         return begun
 
-    async def stay():
-        try:
-            await forever()
-        finally:
-            await asyncio.sleep(0)
-            cleaned.append(1)
-
     begin, cleaned = Scheduler.begin_closing, []
     monkeypatch.setattr(Scheduler, "begin_closing", interrupted)
     group = Group()
-    group.spawn(stay)
+    group.spawn(until_cancelled, cleaned)
     group.join(timeout=0)
     with pytest.raises(KeyboardInterrupt):
         group.close()
-    assert cleaned == [1] and group._scheduler.gone.reached()
+    assert cleaned == ["cleaned up"] and group._scheduler.gone.reached()
+
+
+@signals
+@pytest.mark.filterwarnings("ignore:this call blocks:RuntimeWarning")
+def test_a_signal_just_before_a_task_blocks_its_loop_ends_that_wait():
+    async def blocks():
+        with Group() as inner:
+            inner.spawn(until_cancelled, cleaned)
+            inner.spawn(returns(1)).result()
+            signal.raise_signal(signal.SIGINT)
+            inner.join(timeout=5)
+            cleaned.append("too late")
+
+    cleaned = []
+    with pytest.raises(KeyboardInterrupt), Group() as group:
+        group.spawn(blocks)
+    assert cleaned == ["cleaned up"]
 
 
 @signals
