@@ -88,6 +88,8 @@ class Loop(Driven):
 
     def let_go(self, hold: Hold) -> None:
         self._resign(hold)
+        if not self.schedulers:
+            self.release()  # the last one left meanwhile
 
     def _take(self, wait: Wait) -> None:
         self._drivers_thread = threading.get_ident()  # first, for those who look without a lock
@@ -95,11 +97,12 @@ class Loop(Driven):
 
     # Waiting. From any thread.
 
-    def wait(self, target: Waitable, timeout: float | None = None) -> bool:
+    def wait(self, target: Waitable, timeout: float | None = None, *, last: bool = True) -> bool:
         """Blocks until `target` is reached, then True, or until `timeout` seconds passed.
 
         Raises what a signal handler of the user's raises, and KeyboardInterrupt or SystemExit
-        of a task, after every task was cancelled and has cleaned up.
+        of a task, after every task was cancelled and has cleaned up. Not the `last`: whoever
+        calls it sees to the loop's end himself.
         """
         if self.is_here() or self.is_taken_here():
             # Of a signal handler: whoever else waits here was refused before.
@@ -122,7 +125,7 @@ class Loop(Driven):
             wait.end()
             if wait.helper is not None and interrupt is None:
                 wait.helper.join()
-            if interrupt is None and self.is_left():
+            if interrupt is None and last and self.is_left():
                 self.release()  # the last one left while we drove
         # Not while the interrupt is handled, or failures in cleaning up would have it as context.
         if self._clean_up(wait.helper) and wait.helper is not None:
@@ -205,7 +208,7 @@ class Loop(Driven):
     def close_orphans(self) -> None:
         gone, begun = AllOf(tuple(self.orphans.values())), monotonic()
         try:
-            while not self.wait(gone, _LOOK):
+            while not self.wait(gone, _LOOK, last=False):
                 if self.is_stuck(begun):
                     break
         finally:
