@@ -18,6 +18,7 @@ from ._admission import Admission
 from ._job import CANCELLED, RUNNING, WAITING, Job
 from ._options import Options
 from ._order import Order
+from ._signals import held_back
 from ._waiting import Hold
 
 
@@ -66,6 +67,10 @@ class Scheduler(Admission):
             self.wake()
 
     def cancel(self, job: Job) -> bool:
+        with held_back():  # cancelled, but not counted out, it would be waited for for ever
+            return self._cancel(job)
+
+    def _cancel(self, job: Job) -> bool:
         with self._lock:
             if job.reached():
                 return False
@@ -80,10 +85,11 @@ class Scheduler(Admission):
 
     def cancel_all(self) -> None:
         """Everything that is unfinished when it takes effect, and nothing that comes later."""
-        for lane in self.lanes:
-            for job in tuple(lane.waiting):
-                self.cancel(job)
-        self._touch(self._cancel_unfinished)
+        with held_back():
+            for lane in self.lanes:
+                for job in tuple(lane.waiting):
+                    self._cancel(job)
+            self._touch(self._cancel_unfinished)
 
     def _cancel_unfinished(self) -> None:
         for job in self.unfinished():
@@ -95,7 +101,7 @@ class Scheduler(Admission):
             self._asked = weakref.WeakSet()
         if job not in self._asked:
             self._asked.add(job)
-            self.cancel(job)
+            self._cancel(job)
 
     def hasten(self) -> None:
         """From now on nothing waits until results are handed out: whoever did that only waits for

@@ -13,6 +13,7 @@ import os
 import signal
 import threading
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from types import FrameType
 from typing import Any
 
@@ -126,6 +127,19 @@ class Signals:
         else:
             self._noted.clear()
             self._users[number](number, frame)
+
+
+def held_back() -> AbstractContextManager[object]:
+    """In its block no signal interrupts the main thread in the midst of something; what came is
+    delivered at its end."""
+    return _NOTHING if _innermost is not None else Signals(_wake_nobody)
+
+
+_NOTHING = nullcontext()
+
+
+def _wake_nobody() -> None:
+    pass
 
 
 def _free(handler: _Handler) -> _Handler:
