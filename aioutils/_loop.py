@@ -143,12 +143,12 @@ class Loop(Driven):
         signals = Signals(wait.wake)
         try:
             with signals:
-                if self.private and asyncio._get_running_loop() is None and self._elect(wait):
-                    try:
+                try:
+                    if self.private and asyncio._get_running_loop() is None and self._elect(wait):
                         wait.target = Passes(self.event_loop)  # it stops the loop it passes over
                         self._drive(wait, None, signals)
-                    finally:
-                        self._resign(wait)  # while no signal can interrupt that
+                finally:
+                    self._resign(wait)  # while no signal can interrupt that
         except BaseException:
             self._clean_up()
             raise

@@ -6,8 +6,7 @@ import socket
 import threading
 
 import pytest
-from at_every_line import at_line
-from four_tools import DEBUG, forever, returns, start, until_cancelled
+from four_tools import DEBUG, forever, returns, until_cancelled
 
 from aioutils import Group, Pool, _admission, _eventloop
 from aioutils._loop import Loop
@@ -305,31 +304,3 @@ def test_the_wakeup_descriptor_of_another_library_is_there_after_a_wait(wakeup_d
         group.join()
         assert signal.set_wakeup_fd(wakeup_descriptor) == wakeup_descriptor
     assert signal.set_wakeup_fd(wakeup_descriptor) == wakeup_descriptor
-
-
-@pytest.mark.parametrize("call", ["cancel one", "cancel all", "look once"])
-def test_an_interrupt_at_any_line_leaves_a_tool_that_can_be_ended(call):
-    """One that was cancelled in part, or is held, nobody could wait for, in no thread."""
-    place, k = "", 0
-    while place is not None:
-        told = []
-        with Group() as group:
-            tasks = [group.spawn(forever())]
-            start(group)
-            tasks.append(group.spawn(forever()))
-            for task in tasks:
-                task.add_done_callback(told.append)
-            calls = {
-                "cancel one": lambda tasks=tasks: [task.cancel() for task in tasks],
-                "cancel all": group.cancel,
-                "look once": lambda group=group: group.join(timeout=0),
-            }
-            try:
-                place = at_line(k, calls[call], lambda: signal.raise_signal(signal.SIGINT))[-1]
-            except KeyboardInterrupt:
-                place = "interrupted"
-            group.cancel()
-            assert group.join(timeout=5)
-            assert sorted(map(id, told)) == sorted(map(id, tasks))
-        k += 1
-    assert k > 10
