@@ -14,7 +14,7 @@ The layers, each importing only from those below it:
 - _ending, _steps: joined, left, closed; procedures of several waits, for both worlds
 - _scheduler, _admission, _roster, _bound, _lane, _order, _stay, _failures: who waits, runs, is done
 - _lease, _job: who waits for whom, and lends his slot meanwhile
-- _loop, _owner, _waiting, _signals: who drives the loop, who sleeps, and what Ctrl-C does
+- _loop, _driven, _owner, _waiting, _signals: who drives the loop, who sleeps, what Ctrl-C does
 - _options: what a tool was told
 - _eventloop, _clock, _threads, _place, _work: event loops and their clock, worker threads, the
   executors of users, what can be spawned

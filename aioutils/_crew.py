@@ -158,7 +158,8 @@ class Crew(Each):
     def _hire(self) -> None:
         self._hired += 1
         self._fresh += 1
-        worker = Job(self._lane, self._work_off(), self._context.copy(), self._name)
+        context = self._context.copy()
+        worker = Job(self._lane, self._work_off(context), context, self._name)
         worker._order = _nobody
         self._workers.add(worker)
         worker.watch(partial(self._leave, worker))
@@ -179,13 +180,12 @@ class Crew(Each):
             item._state = CANCELLED
             self.order.end(item)
 
-    async def _work_off(self) -> None:
+    async def _work_off(self, context: Context) -> None:
         self._fresh -= 1
         items, order, lane, function = self._items, self.order, self._lane, self._function
         me, loop, star = asyncio.current_task(), self._scheduler.loop, self._star
         assert me is not None and loop is not None
-        context = copy_context()
-        variables = get_referents(context)[-1]
+        before, variables = context.copy(), get_referents(context)[-1]
         while items and not self._halted and order.ended - order.taken < self._buffer:
             item = items.popleft()
             if self._whole and len(items) == self._size:
@@ -203,7 +203,7 @@ class Crew(Each):
                 await asyncio.sleep(0)
             if (lane.waiting and lane.free(1) <= 0) or lane.returning or me.cancelling():
                 return
-            if get_referents(copy_context())[-1] is not variables and _changed(context):
+            if get_referents(context)[-1] is not variables and _changed(before):
                 return
 
     def _failed(self, item: "Item", error: BaseException, me: "asyncio.Task[Any]") -> bool:

@@ -7,9 +7,9 @@ import asyncio
 import logging
 from collections.abc import Callable, Iterable, Mapping
 
-from ._failures import distinct, note, passes_unseen
+from ._failures import distinct, note, passes_unseen, shown
 from ._job import Job
-from ._lease import block, pause, refuse, refuse_circle
+from ._lease import pause, refuse, refuse_circle
 from ._options import OnExit
 from ._owner import winding_down
 from ._scheduler import Scheduler
@@ -68,25 +68,35 @@ def join(scheduler: Scheduler, timeout: float | None) -> Ended | None:
     ended = Ended(scheduler)
     if ended.reached():
         return ended
-    loop = scheduler.bound()
     if timeout == 0:
+        _run_once(scheduler, ended)
+    else:
+        scheduler.block(ended, timeout, FIX)
+    return ended if ended.reached() else None
+
+
+def _run_once(scheduler: Scheduler, ended: Ended) -> None:
+    loop, family = scheduler.tie()
+    try:
         refuse(loop, ended, FIX)
         loop.run_once()
-    else:
-        block(loop, ended, timeout, FIX)
-    return ended if ended.reached() else None
+    finally:
+        family.untie()
 
 
 async def wait(scheduler: Scheduler, timeout: float | None) -> Ended | None:
     """`join` in async code."""
-    scheduler.bind_running(scheduler)
+    family = scheduler.tie_running(scheduler)
     ended = Ended(scheduler)
-    if timeout == 0:
-        for _ in range(3):  # as many passes as Loop.run_once() makes
-            if not ended.reached():
-                await asyncio.sleep(0)
-    else:
-        await pause(ended, FIX, timeout)
+    try:
+        if timeout == 0:
+            for _ in range(3):  # as many passes as Loop.run_once() makes
+                if not ended.reached():
+                    await asyncio.sleep(0)
+        else:
+            await pause(ended, FIX, timeout)
+    finally:
+        family.untie()
     return ended if ended.reached() else None
 
 
@@ -175,6 +185,7 @@ def part(scheduler: Scheduler) -> None:
         scheduler.shut()
     finally:  # Ctrl-C
         scheduler.leave_family()
+        scheduler.tell()  # those who iterate it in other threads
         if scheduler.loop is not None:
             scheduler.loop.detach(scheduler)
         scheduler.gone.come()
@@ -197,10 +208,10 @@ def leaving(scheduler: Scheduler, on_exit: OnExit, error: BaseException | None) 
     failed = yield from _ending(scheduler)
     if passes_unseen(error):
         scheduler.failures.log(scheduler)
-    for new in distinct([job for job in failed if scheduler.failures.see(job)]):
-        note(error, f"while {scheduler!r} was closed: {new!r}")
-    for old in scheduler.failures.take():
-        note(error, f"a task of {scheduler!r} failed: {old!r}")
+    new = distinct([job for job in failed if scheduler.failures.see(job)])
+    note(error, *(f"while {scheduler!r} was closed: {shown(each)}" for each in new))
+    old = scheduler.failures.take()
+    note(error, *(f"a task of {scheduler!r} failed: {shown(each)}" for each in old))
 
 
 def _finishing(scheduler: Scheduler, on_exit: OnExit) -> Steps[None]:

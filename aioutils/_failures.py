@@ -77,7 +77,7 @@ class Failures:
         if first:
             raise_first(errors, who)
         self.counted += ended
-        message = f"{who!r}: {len(errors)} of {ended} tasks failed, first {errors[0]!r}"
+        message = f"{who!r}: {len(errors)} of {ended} tasks failed, first {shown(errors[0])}"
         raise BaseExceptionGroup(message, errors)
 
     def raise_of(self, jobs: list[Job], who: object) -> None:
@@ -100,13 +100,14 @@ class Failures:
 
 
 def raise_first(errors: list[BaseException], who: object) -> NoReturn:
-    for other in errors[1:]:
-        note(errors[0], f"{who!r}: another one failed: {other!r}")
+    failed = f"{who!r}: another one failed: "
+    note(errors[0], *(f"{failed}{shown(other)}" for other in errors[1:]))
     error, context = errors[0], errors[0].__context__
     try:
         raise error
     finally:
-        error.__context__ = context  # what is handled here has nothing to do with it
+        # What is handled here has nothing to do with it; and it may be a frozen dataclass.
+        BaseException.__setattr__(error, "__context__", context)
         del error, errors, context
 
 
@@ -115,10 +116,21 @@ def passes_unseen(error: BaseException) -> bool:
     return isinstance(error, (asyncio.CancelledError, GeneratorExit))
 
 
-def note(error: BaseException, text: str) -> None:
-    """Adds the note, once."""
-    if text not in getattr(error, "__notes__", ()):
-        error.add_note(text)
+def note(error: BaseException, *texts: str) -> None:
+    """Adds the notes, each once, however many."""
+    old = list(getattr(error, "__notes__", ()))
+    new = dict.fromkeys(texts)
+    for known in old:
+        new.pop(known, None)
+    if new:  # add_note() fails if it is frozen
+        BaseException.__setattr__(error, "__notes__", [*old, *new])
+
+
+def shown(error: BaseException) -> str:
+    try:
+        return repr(error)
+    except Exception as failure:  # or the failure of a task would be lost for the sake of its name
+        return f"<{type(error).__name__}, whose repr() raised {type(failure).__name__}>"
 
 
 def distinct(jobs: Iterable[Job]) -> list[BaseException]:

@@ -3,7 +3,7 @@
 from concurrent.futures import CancelledError
 from typing import TYPE_CHECKING, Any
 
-from ._failures import note, passes_unseen
+from ._failures import note, passes_unseen, shown
 from ._flow import Flow, Put
 from ._job import CANCELLED, DONE, FAILED, Job
 from ._order import Order
@@ -58,9 +58,9 @@ class Hand:
         tool's errors, if nobody would read them."""
         if passes_unseen(error):
             return
-        for other in self._scheduler.failures.take_of(self._order):
-            if other is not error:
-                note(error, f"{self._scheduler!r}: another one failed: {other!r}")
+        others = self._scheduler.failures.take_of(self._order)
+        failed = f"{self._scheduler!r}: another one failed: "
+        note(error, *(f"{failed}{shown(other)}" for other in others if other is not error))
 
     def _error(self, job: Job) -> BaseException:
         if job._state is CANCELLED:

@@ -128,7 +128,7 @@ class Job(Waitable):
         while trace is not None and trace.tb_next is not None and _is_ours(trace):
             trace = trace.tb_next
         self._outcome, self._traceback = error, trace
-        error.__traceback__ = trace
+        error.with_traceback(trace)  # frozen dataclasses can't be assigned to
         self._state = FAILED
 
     def error(self) -> BaseException:

@@ -14,15 +14,13 @@ A loop that is run by others (`Loop(running)`) has no driver of ours: all sleep.
 """
 
 import asyncio
-import contextvars
 import threading
-from functools import partial
 from time import monotonic
 
 from . import _eventloop
-from ._clock import Standing
+from ._driven import Driven
 from ._eventloop import LoopFactory
-from ._owner import Owner, winding_down
+from ._owner import winding_down
 from ._signals import Signals
 from ._waiting import AllOf, Helper, Hold, Passes, Wait, Waitable
 from ._warnings import warn_blocked
@@ -33,11 +31,7 @@ _BELIEF = 10.0  # seconds, for which it waits where it gets no answer
 _PATIENCE = 1.0  # seconds, with a helper whose loop may be blocked for ever
 
 
-def _raise(error: BaseException) -> None:
-    raise error
-
-
-class Loop(Owner):
+class Loop(Driven):
     """One event loop, the threads that wait on it, and the schedulers whose work it runs."""
 
     def __init__(
@@ -46,32 +40,10 @@ class Loop(Owner):
         factory: LoopFactory | None = None,
     ) -> None:
         super().__init__(running, factory)
-        self.admits: bool = not self.private  # False until a pass over I/O was made
         self._driver: Wait | None = None
         self._drivers_thread = 0
         self._waiting: list[Wait] = []
-        self._run = 0  # how many there were
-        self._pumps = False  # the next call of _pump() is on its way
-        self._running = not self.private
-        # Of our own callbacks: that of a task would keep the task alive until they ran.
-        self._context = contextvars.Context()
-        self._raised: BaseException | None = None
-        self._left = False  # by a fork: the child is still inside of what the parent runs
         self.blocked_on: Waitable | None = None  # what its thread waits for, on another loop
-
-    def is_here(self) -> bool:
-        """True if this loop runs in the calling thread, now."""
-        if not self.private:
-            return asyncio._get_running_loop() is self._event_loop
-        return self._running and self.thread == threading.get_ident()
-
-    def was_left_here(self) -> bool:
-        """True in the child of a fork, in the task that forked, until that pauses or ends."""
-        return self._left
-
-    def _forked(self, here: bool) -> None:
-        super()._forked(here)
-        self._left = here
 
     def is_taken_here(self) -> bool:
         """True if the calling thread drives it; a signal handler, or a finalizer, may find it
@@ -107,55 +79,6 @@ class Loop(Owner):
         """True if nobody else ever drove it, or this thread was the last to."""
         return self.thread is None or self.thread == threading.get_ident()
 
-    # Work comes in. From any thread, in any state.
-
-    def wake(self) -> None:
-        """Has those pump that are due, soon; a loop that stands still does so when it starts.
-
-        Whoever is due says so before he comes here, and `_pump` takes back that it is on its way
-        before it asks who is: nobody is missed, though two calls may be on their way.
-        """
-        if not self._running or self._pumps:
-            return
-        if self.is_here():
-            self.event_loop.call_soon(self._pump, self._run, context=self._context)
-            self._pumps = True
-            return
-        with self._lock:
-            # Not: it came to a stop just now.
-            if self._running and self._event_loop is not None:  # pragma: no branch
-                try:
-                    self._pumps = True
-                    self._event_loop.call_soon_threadsafe(
-                        self._pump, self._run, context=self._context
-                    )
-                except RuntimeError:
-                    pass  # a host's loop that was closed: nothing runs there any more
-                except BaseException:  # a signal: nothing may be on its way
-                    self._pumps = False
-                    raise
-
-    def _pump(self, run: int) -> None:
-        if run != self._run:
-            return  # left over from an earlier one; a run has its own as it begins
-        self._pumps = False
-        try:
-            for scheduler in tuple(self.schedulers):
-                if scheduler._due:
-                    scheduler.pump()
-        except BaseException:  # a signal: those that come after it are still due
-            self.wake()
-            raise
-
-    def interrupt(self, error: BaseException) -> None:
-        """Makes whoever drives raise `error`, once every task was cancelled. On the loop."""
-        if self.private:
-            self._raised = error
-            if not self._left:
-                self.event_loop.stop()
-        else:
-            self.event_loop.call_soon(_raise, error)  # the host knows what it does with it
-
     def hold(self, hold: Hold) -> bool:
         """Keeps everybody from driving until `let_go`; False if somebody runs it already."""
         with self._lock:
@@ -165,6 +88,8 @@ class Loop(Owner):
 
     def let_go(self, hold: Hold) -> None:
         self._resign(hold)
+        if not self.schedulers:
+            self.release()  # the last one left meanwhile
 
     def _take(self, wait: Wait) -> None:
         self._drivers_thread = threading.get_ident()  # first, for those who look without a lock
@@ -172,11 +97,12 @@ class Loop(Owner):
 
     # Waiting. From any thread.
 
-    def wait(self, target: Waitable, timeout: float | None = None) -> bool:
+    def wait(self, target: Waitable, timeout: float | None = None, *, last: bool = True) -> bool:
         """Blocks until `target` is reached, then True, or until `timeout` seconds passed.
 
         Raises what a signal handler of the user's raises, and KeyboardInterrupt or SystemExit
-        of a task, after every task was cancelled and has cleaned up.
+        of a task, after every task was cancelled and has cleaned up. Not the `last`: whoever
+        calls it sees to the loop's end himself.
         """
         if self.is_here() or self.is_taken_here():
             # Of a signal handler: whoever else waits here was refused before.
@@ -199,7 +125,7 @@ class Loop(Owner):
             wait.end()
             if wait.helper is not None and interrupt is None:
                 wait.helper.join()
-            if interrupt is None and self.is_left():
+            if interrupt is None and last and self.is_left():
                 self.release()  # the last one left while we drove
         # Not while the interrupt is handled, or failures in cleaning up would have it as context.
         if self._clean_up(wait.helper) and wait.helper is not None:
@@ -277,57 +203,12 @@ class Loop(Owner):
             if self._driver is None and self._waiting:
                 self._waiting[0].notify()
 
-    def _drive(self, wait: Wait, deadline: float | None, signals: Signals) -> None:
-        loop = self.event_loop
-        assert isinstance(loop, Standing)
-        timer: asyncio.TimerHandle | None = None
-        first = self._enter_thread()
-        for scheduler in tuple(self.schedulers):
-            scheduler.wake()  # all are due then
-        self._run += 1
-        self._pumps = self._running = True
-        if first:
-            self.admits = True
-            loop.call_soon(self._pump, self._run, context=self._context)
-        else:
-            # A loop that stood still reads what came meanwhile before it begins anything new: a
-            # connection that the peer closed must not be used again.
-            self.admits = False
-            loop.look_first(self._admit, partial(self._pump, self._run), self._context)
-        wakes = loop.wakeup_fd() >= 0 and signals.wakes_through(loop.wakeup_fd())
-        try:
-            while not (wait.is_over() or signals.noted):
-                if deadline is not None:
-                    if timer is not None:
-                        timer.cancel()  # it may have been a little early
-                    timer = loop.call_later(max(0.0, deadline - monotonic()), loop.stop)
-                loop.run_forever()
-                if self._raised is not None:
-                    error, self._raised = self._raised, None
-                    raise error
-                if self._left or (deadline is not None and monotonic() >= deadline):
-                    return
-        finally:
-            if self._left:
-                self._left = wakes = False
-                signals.__enter__()  # in the child the handlers are the user's again
-            else:
-                self._running = False
-            if wakes:
-                signals.wakes_through(-1)
-            loop.go_on()
-            if timer is not None:
-                timer.cancel()
-
-    def _admit(self) -> None:
-        self.admits = True
-
     # Ending.
 
     def close_orphans(self) -> None:
         gone, begun = AllOf(tuple(self.orphans.values())), monotonic()
         try:
-            while not self.wait(gone, _LOOK):
+            while not self.wait(gone, _LOOK, last=False):
                 if self.is_stuck(begun):
                     break
         finally:

@@ -112,6 +112,10 @@ class Owner:
         """True if this loop runs in the calling thread, now."""
         raise AssertionError(type(self))
 
+    def is_taken_here(self) -> bool:
+        """True if the calling thread has it, be it about to run or held."""
+        raise AssertionError(type(self))
+
     def attach(self, scheduler: Worker) -> None:
         self.schedulers[scheduler] = None
 
@@ -175,7 +179,7 @@ class Owner:
 
     def release(self) -> None:
         """Ends the event loop in an orderly way, unless somebody drives it, who then will."""
-        if self.private and self.orphans and not self.runs_now():
+        if self.private and self.orphans and not (self.is_driven() or self.is_taken_here()):
             self.close_orphans()
         loop = self._drop_event_loop(close=False)
         if loop is None or loop.is_closed():

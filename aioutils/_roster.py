@@ -115,9 +115,10 @@ class Roster(Bound):
         return self.unfinished()
 
     def _has_begun(self) -> bool:
-        if self.running or self.parked or self._inbox:
-            return self.loop is not None and not self.loop.is_over()
-        return bool(self.waiting and self.loop is not None and self.loop.runs_now())
+        with self._lock:
+            if self.running or self.parked or self._inbox:
+                return True
+            return bool(self.waiting and self.loop is not None and self.loop.runs_now())
 
     def begin_closing(self) -> bool:
         """Returns True for the first who closes."""

@@ -210,6 +210,7 @@ def _after_fork() -> None:
     """Those that were never waited for belong to no loop; a thread may have held their lock."""
     for scheduler in tuple(_all):
         scheduler._lock = threading.RLock()
+        scheduler._family.forked()
 
 
 if hasattr(os, "register_at_fork"):  # pragma: no branch: not on Windows

@@ -22,7 +22,7 @@ Steps = Generator[Waitable, None, T]
 
 def run(steps: Steps[T], scheduler: Scheduler, fix: str) -> T:
     """In sync code."""
-    return _run(steps, lambda target: block(scheduler.bound(), target, None, fix))
+    return _run(steps, lambda target: scheduler.block(target, None, fix))
 
 
 def run_in_finalizer(steps: Steps[T], scheduler: Scheduler, fix: str) -> T:
@@ -62,12 +62,15 @@ async def arun(steps: Steps[T], scheduler: Scheduler, fix: str) -> T:
         while True:
             try:
                 while not target.reached():
+                    family = scheduler.tie_running(scheduler)
                     try:
                         await pause(target, fix)
                     except asyncio.CancelledError as error:
                         cancelled = error
                         scheduler.cancel_all()
-            except Exception as error:  # it was refused: it would wait for itself
+                    finally:
+                        family.untie()
+            except Exception as error:  # it was refused
                 target = steps.throw(error)
             else:
                 target = steps.send(None)

@@ -15,7 +15,7 @@ from ._dropping import drop_iteration
 from ._failures import passes_unseen
 from ._hand import SKIP, Hand
 from ._job import DONE, Job
-from ._lease import block, current, pause
+from ._lease import current, pause
 from ._order import Order
 from ._signals import Later
 from ._source import AsyncSource, Closing, Source
@@ -79,7 +79,7 @@ class Stream(Closing, Waitable, Generic[T]):
             self._over or self._tool._opened()
             while (item := self._step()) is WAIT:
                 self._asking, left = True, self._left()
-                if not block(self._scheduler.bound(), self, left, _FIX):
+                if not self._scheduler.block(self, left, _FIX):
                     self._time_is_up()
                 self._asking = False
         except BaseException as error:
@@ -111,8 +111,12 @@ class Stream(Closing, Waitable, Generic[T]):
             self._over or self._tool._opened()
             while (item := self._step()) is WAIT:
                 self._asking = True
-                self._scheduler.bind_running(self)
-                if not await pause(self, _FIX, self._left()):
+                family = self._scheduler.tie_running(self)
+                try:
+                    in_time = await pause(self, _FIX, self._left())
+                finally:
+                    family.untie()
+                if not in_time:
                     self._time_is_up()
                 self._asking = False
         except BaseException as error:
@@ -201,7 +205,8 @@ class Stream(Closing, Waitable, Generic[T]):
 
     def _at_end(self) -> bool:
         if self._source is None:
-            return self._scheduler.is_idle() and not self._order.ready()
+            over = self._scheduler.closed or self._scheduler.is_idle()
+            return over and not self._order.ready()
         return self._source.over and self._order.taken == self._source.crew.pulled
 
     def _stopping(self) -> Steps[None]:
@@ -244,7 +249,9 @@ class Stream(Closing, Waitable, Generic[T]):
         source = self._source
         goes_on = source is not None and source.crew.goes_on()
         self._order.told = goes_on
-        if self._over or self._at_end() or (source is not None and source.may_pull()):
+        if self._over or self._scheduler.closed or self._at_end():
+            return True
+        if source is not None and source.may_pull():
             return True
         return self._order.ready() and not goes_on
 

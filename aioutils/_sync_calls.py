@@ -21,7 +21,7 @@ from typing import Any, TypeVar
 
 from ._crew import Each
 from ._eventloop import inherit
-from ._failures import note
+from ._failures import note, shown
 from ._flow import Given
 from ._hand import Hand
 from ._job import FAILED, Job
@@ -58,7 +58,7 @@ class SyncCalls(Tool):
             call.cancel()  # if it could not even begin
             failure = _unseen(call)
             if failure is not None and failure is not error:
-                note(error, f"in its clean-up {name} failed: {failure!r}")
+                note(error, f"in its clean-up {name} failed: {shown(failure)}")
             raise
         finally:
             del call  # else the traceback, this frame and the exception are a cycle
@@ -114,7 +114,7 @@ class _Items(Stream[T]):
         except BaseException as error:
             failure = self._failure()
             if failure is not None and failure is not error:
-                note(error, f"in its clean-up {self!r} failed: {failure!r}")
+                note(error, f"in its clean-up {self!r} failed: {shown(failure)}")
             raise
 
     def _failure(self) -> BaseException | None:

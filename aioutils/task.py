@@ -7,7 +7,7 @@ from concurrent.futures import CancelledError
 from typing import Any, Generic, TypeVar
 
 from ._job import CANCELLED, FAILED, Job
-from ._lease import block, pause
+from ._lease import pause
 
 __all__ = ["Task"]
 
@@ -86,7 +86,7 @@ class Task(Job, Generic[T]):
         """Has `callback(task)` called when the task ends, or now if it has.
 
         It is called on the loop, in the thread that drives; what it raises is logged (logger
-        ``aioutils``).
+        ``aioutils``), but `KeyboardInterrupt` and `SystemExit` end the wait, as those of a task.
         """
         if not callable(callback):
             raise TypeError(f"{self!r}: a callback must be callable, not {callback!r}")
@@ -107,8 +107,11 @@ class Task(Job, Generic[T]):
     def __await__(self) -> Generator[Any, None, T]:
         """Waits in async code, on the tool's loop, and lends the awaiting task's slot."""
         if not self.reached():
-            self._lane.scheduler.bind_running(self)
-            yield from pause(self, _FIX).__await__()
+            family = self._lane.scheduler.tie_running(self)
+            try:
+                yield from pause(self, _FIX).__await__()
+            finally:
+                family.untie()
         try:
             return self._get(asyncio.CancelledError)
         finally:
@@ -122,7 +125,7 @@ class Task(Job, Generic[T]):
             return
         check_timeout(self, timeout)
         try:
-            if timeout == 0 or not block(self._lane.scheduler.bound(), self, timeout, _FIX):
+            if timeout == 0 or not self._lane.scheduler.block(self, timeout, _FIX):
                 raise TimeoutError(f"{self!r} has no result yet, after {timeout} s")
         finally:
             del self
@@ -148,7 +151,12 @@ class _Callback:
     def __call__(self) -> None:
         try:
             self._callback(self._task)
-        except Exception:
+        except (KeyboardInterrupt, SystemExit) as error:
+            loop = self._task._lane.scheduler.loop
+            if loop is None or not loop.is_here():
+                raise
+            loop.interrupt(error)  # as of a task; the end of this one goes on
+        except BaseException:
             _log.exception("a callback of %r failed: %r", self._task, self._callback)
 
 

@@ -22,7 +22,7 @@ from pathlib import Path
 
 import pytest
 
-from aioutils import Group, _eventloop, dual
+from aioutils import Group, _eventloop, _sync_calls, dual
 
 try:
     import uvloop
@@ -103,9 +103,14 @@ def _keep_a_loop():
         group.join()
 
 
-@pytest.fixture(scope="session", autouse=True)
+@pytest.fixture(scope="module", autouse=True)
 def _collect_quickly():
-    """Leave pytest and the collected tests out of every later collection."""
+    """Leave pytest, the collected tests and the reports so far out of every later collection.
+
+    Not the loops that this thread keeps: in a tool's reference cycle they are to be collected.
+    """
+    _eventloop._close_kept()
+    _sync_calls._at_exit()
     gc.collect()
     gc.freeze()
 

@@ -112,7 +112,8 @@ class Crowd:
     def lead(self):
         rng = random.Random(f"{self.seed} 0")
         before = signal.signal(signal.SIGINT, self.interrupt)
-        threading.Thread(target=self.send_interrupts, daemon=True).start()
+        sender = threading.Thread(target=self.send_interrupts, daemon=True)
+        sender.start()
         try:
             while time.monotonic() < self.until:
                 task = self.spawn(self.work, rng)
@@ -130,6 +131,7 @@ class Crowd:
                 finally:
                     self.interruptible = False
         finally:
+            sender.join()
             signal.signal(signal.SIGINT, before)
 
     def interrupt(self, *_):

@@ -5,6 +5,7 @@ import threading
 from concurrent.futures import CancelledError
 
 import pytest
+from on_a_loop import on_a_loop
 from test_source import both, double, methods, sources
 
 from aioutils import ClosedError, Pool
@@ -249,3 +250,28 @@ def test_an_item_of_a_source_that_closed_the_pool_never_starts(isolate):
     with pytest.raises(ClosedError):
         next(pool.imap(run, items(), isolate=isolate))
     assert started == [] and len(pool) == 0
+
+
+@both
+@methods
+@on_a_loop
+@pytest.mark.timeout(5)
+async def test_a_source_that_outlives_its_pool_in_another_thread_is_told(method, isolate):
+    def source():
+        pulled.set()
+        assert closed.wait(5)
+        yield from range(3)
+
+    def consume():
+        with pytest.raises(ClosedError):
+            list(getattr(pool, method)(double, source(), isolate=isolate))
+
+    pool, pulled, closed = Pool(2), threading.Event(), threading.Event()
+    await pool.spawn(asyncio.sleep(0))
+    thread = threading.Thread(target=consume, daemon=True)
+    thread.start()
+    await asyncio.to_thread(pulled.wait)
+    await pool.aclose()
+    closed.set()
+    await asyncio.to_thread(thread.join, 2)
+    assert not thread.is_alive()

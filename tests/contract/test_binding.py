@@ -191,3 +191,16 @@ def test_a_sync_wait_inside_another_running_loop_works(tool):
         return task.result(), tool.spawn(returns(2)).result()
 
     assert asyncio.run(main()) == (1, 2)
+
+
+def test_a_wait_ties_a_tool_to_its_loop_from_its_begin_though_nothing_runs_yet():
+    async def wait():
+        await group.wait()
+
+    group = Group()
+    _, family = group._scheduler.tie()  # as a wait in another thread begins
+    with pytest.raises(WrongLoopError, match="within="):
+        asyncio.run(wait())
+    family.untie()
+    asyncio.run(wait())
+    assert group.join()

@@ -121,8 +121,10 @@ def test_a_fork_between_two_results_of_a_yielder(script, kind):
 def test_a_fork_between_two_results_of_imap(script, name):
     script(f"""
         import concurrent.futures
+        over = False
         async def slow(n):
-            await asyncio.sleep(0.03 if n else 0.001)
+            while n and not over:       # the second one runs as this forks
+                await asyncio.sleep(0.001)
         pool = Pool(2)
         results = pool.{name}(slow, range(6))
         first = next(results)
@@ -135,6 +137,7 @@ def test_a_fork_between_two_results_of_imap(script, name):
             else:
                 raise AssertionError
         wait = fork(in_child)
+        over = True
         assert len([first, *results]) == 6
         wait()
         work(pool)

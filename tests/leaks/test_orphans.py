@@ -8,6 +8,7 @@ import os
 import signal
 import threading
 import time
+import traceback
 import weakref
 from concurrent.futures import CancelledError
 
@@ -211,3 +212,26 @@ def test_a_second_signal_gives_orphans_up(in_thread):
     with pytest.raises(KeyboardInterrupt):
         outer.close()
     user()
+
+
+def test_waiting_long_for_orphans_costs_no_stack():
+    async def stay():
+        try:
+            await asyncio.sleep(3600)
+        finally:
+            for _ in range(3):
+                await asyncio.sleep(0.15)
+                depths.append(len(traceback.extract_stack()))
+
+    def drop():
+        nonlocal scope
+        del scope
+
+    depths = []
+    outer = Group()
+    scope = Group(within=outer)
+    scope.spawn(stay)
+    outer.spawn(drop)
+    outer.join()
+    outer.close()
+    assert depths[0] == depths[2]
