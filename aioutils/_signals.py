@@ -9,8 +9,8 @@ Entered and left by the main thread only (elsewhere nothing happens); `_note` ru
 thread, between any two bytecodes, and so takes no lock.
 """
 
-# Private, because `signal` turns numbers into members of enums, before and after: that costs several
-# times what is done in between, and each wait comes here.
+# Private, because `signal` turns numbers into members of enums, before and after: that costs
+# several times what is done in between, and each wait comes here.
 import _signal  # type: ignore[import-not-found]
 import _thread
 import contextlib
