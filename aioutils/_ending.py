@@ -185,10 +185,10 @@ def part(scheduler: Scheduler) -> None:
         scheduler.shut()
     finally:  # Ctrl-C
         scheduler.leave_family()
-        scheduler.tell()  # those who iterate it in other threads
         if scheduler.loop is not None:
             scheduler.loop.detach(scheduler)
         scheduler.gone.come()
+        scheduler.tell()  # those who join or iterate it in other threads
 
 
 def leaving(scheduler: Scheduler, on_exit: OnExit, error: BaseException | None) -> Steps[None]:

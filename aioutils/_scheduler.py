@@ -103,9 +103,15 @@ class Scheduler(Admission):
     def hasten(self) -> None:
         """From now on nothing waits until results are handed out: whoever did that only waits for
         the end."""
-        self._hasty = True
+        with self._lock:
+            self._hasty += 1
         if not self.is_idle():
             self.post(self.tell)  # the gate is open now
+
+    def linger(self) -> None:
+        """The opposite, of each `hasten`."""
+        with self._lock:
+            self._hasty = max(0, self._hasty - 1)
 
     def stop(self) -> None:
         """Cancels everything; what is spawned until `go_on` never starts."""
@@ -114,7 +120,7 @@ class Scheduler(Admission):
 
     def go_on(self) -> None:
         self._stopping = max(0, self._stopping - 1)
-        self._hasty = self._closing
+        self.linger()
 
     def _touch(self, action: Callable[[], object]) -> None:
         """Has `action` called where nothing runs beside it: on the loop, or while it stands still.

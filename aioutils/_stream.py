@@ -8,6 +8,7 @@ it hands out of a job, and what becomes of failures, its `Hand` says.
 import asyncio
 from collections import deque
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Generic, NoReturn, Self, TypeVar
 
@@ -85,7 +86,8 @@ class Stream(Closing, Waitable, Generic[T]):
         except BaseException as error:
             if self._was_refused(error):
                 self._give_up()
-            self._leave()
+            with suppress(DeadlockError, WrongLoopError):  # of the clean-up: `error` goes before
+                self._leave()
             self._hand.ride(error)
             raise
         if item is END:
@@ -136,6 +138,8 @@ class Stream(Closing, Waitable, Generic[T]):
         """A failure goes before a cancellation from outside, which is then requested anew."""
         try:
             await self.aclose()
+        except (DeadlockError, WrongLoopError):
+            pass  # what is left was cancelled, and can't be waited for here
         except asyncio.CancelledError:
             if passes_unseen(error):
                 raise
@@ -213,12 +217,18 @@ class Stream(Closing, Waitable, Generic[T]):
         """Cancels what is unfinished, and waits for its end."""
         self._over = True
         self._order.tell()  # another thread may wait for the next result
+        hasty = False
         try:
             while jobs := self._jobs():  # the second time, what the clean-up spawned
                 for job in jobs:
                     self._scheduler.ask(job)
+                if not hasty:  # what cleans up may wait for what is held back until we take
+                    hasty = True
+                    self._scheduler.hasten()
                 yield AllOf(jobs)
         finally:
+            if hasty:
+                self._scheduler.linger()
             self._hand.end_early()
             self._order.clear()
             if self._source is not None:

@@ -141,8 +141,9 @@ def test_timers_run_in_the_order_of_their_times(factory):
     ran = []
 
     def set_timers(loop):
+        now = loop.time()  # once: a pause of this thread must not change their order
         for n in (3, 1, 2, 0):
-            loop.call_later(0.004 * n, ran.append, n)
+            loop.call_at(now + 0.004 * n, ran.append, n)
 
     run(factory, set_timers)
     assert ran == [0, 1, 2, 3]

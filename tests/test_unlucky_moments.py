@@ -448,3 +448,19 @@ def test_the_wakeup_descriptor_of_another_library_is_there_after_a_wait(wakeup_d
         group.join()
         assert signal.set_wakeup_fd(wakeup_descriptor) == wakeup_descriptor
     assert signal.set_wakeup_fd(wakeup_descriptor) == wakeup_descriptor
+
+
+@pytest.mark.timeout(5)
+def test_leaving_a_block_ends_though_another_thread_closes_the_tool_just_then(
+    in_thread, monkeypatch
+):
+    def post_late(scheduler, action):
+        monkeypatch.undo()
+        in_thread(group.close)()
+        scheduler.post(action)
+
+    with Group() as group:
+        task = group.spawn(forever())
+        assert not group.join(0)
+        monkeypatch.setattr(Scheduler, "post", post_late)
+    assert task.cancelled()
