@@ -26,12 +26,11 @@ pytestmark = [
 def shoot_at(run_script):
     """Runs the trials of one scenario in a process of its own, which must say nothing."""
 
-    def run(scenario, kind="SIGINT", dev=False):
+    def run(scenario, kind="SIGINT", dev=False, loop=""):
         code = f"import runpy; runpy.run_path({ctrl_c_trials.__file__!r}, run_name='__main__')"
         arguments = [scenario, SEED, TRIALS, kind]
-        done = run_script(
-            code, *arguments, dev=dev, timeout=1200 if LONG else 60, env=environment()
-        )
+        env = {**environment(), "AIOUTILS_LOOP": loop}
+        done = run_script(code, *arguments, dev=dev, timeout=1200 if LONG else 60, env=env)
         assert done.stderr == "", f"{scenario} under {kind}, AIOUTILS_SEED={SEED}"
         assert (done.returncode, done.stdout) == (0, "")
 
@@ -49,6 +48,12 @@ def test_every_finally_is_finished_and_one_keyboard_interrupt_leaves(shoot_at, s
 @pytest.mark.parametrize("scenario", SCENARIOS)
 def test_the_same_without_dev_mode(shoot_at, scenario, kind):
     shoot_at(scenario, kind)
+
+
+@pytest.mark.skipif(not LONG, reason="takes its time")
+@pytest.mark.parametrize("scenario", SCENARIOS)
+def test_the_same_on_uvloop(shoot_at, scenario):
+    shoot_at(scenario, loop="uvloop")
 
 
 @pytest.mark.parametrize("kind", ["SIGINT", "SIGTERM"] if LONG else ["SIGTERM"])
