@@ -244,7 +244,7 @@ def _leaving_contexts(scheduler: Scheduler) -> Steps[None]:
             if isinstance(job, Stay):
                 scheduler.post(job.leave)
             else:
-                scheduler.cancel(job)  # the source of an iteration
+                scheduler.ask(job)  # the source of an iteration
             try:
                 yield job
             except BaseException as error:

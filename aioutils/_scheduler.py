@@ -18,7 +18,7 @@ from ._admission import Admission
 from ._job import CANCELLED, RUNNING, WAITING, Job
 from ._options import Options
 from ._order import Order
-from ._signals import held_back
+from ._signals import held
 from ._waiting import Hold
 
 
@@ -67,28 +67,25 @@ class Scheduler(Admission):
             self.wake()
 
     def cancel(self, job: Job) -> bool:
-        with held_back():  # cancelled, but not counted out, it would be waited for for ever
-            return self._cancel(job)
-
-    def _cancel(self, job: Job) -> bool:
-        with self._lock:
-            if job.reached():
-                return False
-            waited = job._state is WAITING
+        with held():
+            with self._lock:
+                if job.reached():
+                    return False
+                waited = job._state is WAITING
+                if waited:
+                    job._state = CANCELLED  # but it counts until those who wait for it were told
             if waited:
-                job._state = CANCELLED  # but it counts until those who wait for it were told
-        if waited:
-            _work.close(job._work)
-            job._work = job._context = None
-        self._touch(partial(self._ended_unstarted if waited else self._cancel_running, job))
-        return True
+                _work.close(job._work)
+                job._work = job._context = None
+            self._touch(partial(self._ended_unstarted if waited else self._cancel_running, job))
+            return True
 
     def cancel_all(self) -> None:
         """Everything that is unfinished when it takes effect, and nothing that comes later."""
-        with held_back():
+        with held():
             for lane in self.lanes:
                 for job in tuple(lane.waiting):
-                    self._cancel(job)
+                    self.cancel(job)
             self._touch(self._cancel_unfinished)
 
     def _cancel_unfinished(self) -> None:
@@ -101,7 +98,7 @@ class Scheduler(Admission):
             self._asked = weakref.WeakSet()
         if job not in self._asked:
             self._asked.add(job)
-            self._cancel(job)
+            self.cancel(job)
 
     def hasten(self) -> None:
         """From now on nothing waits until results are handed out: whoever did that only waits for

@@ -18,6 +18,7 @@ from ._hand import SKIP, Hand
 from ._job import DONE, Job
 from ._lease import current, pause
 from ._order import Order
+from ._signals import Later
 from ._source import AsyncSource, Closing, Source
 from ._steps import Steps, arun, cancel_again, run
 from ._waiting import AllOf, Waitable
@@ -38,6 +39,9 @@ class Stream(Closing, Waitable, Generic[T]):
     `close()`, or letting it go before its end, cancels what is unfinished and cleans up.
     """
 
+    _begun = False
+    _over = True  # until it is made
+
     def __init__(
         self,
         tool: "Tool",
@@ -46,7 +50,6 @@ class Stream(Closing, Waitable, Generic[T]):
         source: Source | AsyncSource | None = None,
         timeout: float | None = None,
     ) -> None:
-        self._over = self._begun = False
         self._tool = tool
         self._scheduler = tool._scheduler
         self._order = order
@@ -56,6 +59,7 @@ class Stream(Closing, Waitable, Generic[T]):
         self._timeout = timeout
         self._deadline: float | None = None
         self._asking = False  # for leave to wait
+        self._over = False
 
     def __iter__(self) -> Self:
         return self
@@ -239,7 +243,8 @@ class Stream(Closing, Waitable, Generic[T]):
 
     def __del__(self) -> None:
         if self._begun and not self._over:
-            drop_iteration(self._scheduler, self._jobs, self.close)
+            with Later():
+                drop_iteration(self._scheduler, self._jobs, self.close)
             self._over = True
         elif not self._over:
             self._over = True
