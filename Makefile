@@ -47,8 +47,9 @@ demo: $(V)/.installed
 test: $(V)/.installed
 	$(PY) -P $(PYTEST)
 
+# What runs in other processes chose its loop there: scripts (tests/conftest.py leaves them out), benchmarks, examples.
 test-uvloop: $(V)/.installed
-	AIOUTILS_LOOP=uvloop $(PY) -P $(PYTEST) --ignore=tests/docs
+	AIOUTILS_LOOP=uvloop $(PY) -P $(PYTEST) --ignore=tests/docs --ignore=tests/test_benchmarks.py
 
 test-integration: $(V)/.installed $(V)/.integration
 	$(PY) -P $(PYTEST) --timeout=100 tests/integration

@@ -46,9 +46,7 @@ gc.callbacks.append(_note_collector)
 
 
 def drop(scheduler: Scheduler) -> None:
-    """What becomes of a tool that nobody holds any more. Starts no thread."""
-    if scheduler.closed:
-        return
+    """What becomes of a tool that nobody holds any more, unless it is closed. Starts no thread."""
     if in_new_child():
         inherit(scheduler)
         return
@@ -59,8 +57,10 @@ def drop(scheduler: Scheduler) -> None:
             loop.keep = False  # the collector may be about to finalize what it consists of
         try:
             if over and scheduler.begin_closing():
-                part(scheduler)
-                scheduler.failures.log(scheduler)
+                try:
+                    part(scheduler)
+                finally:  # Ctrl-C
+                    scheduler.failures.log(scheduler)
             else:
                 run_in_finalizer(closing(scheduler), scheduler, FIX)
         except Exception as error:

@@ -185,10 +185,10 @@ def part(scheduler: Scheduler) -> None:
         scheduler.shut()
     finally:  # Ctrl-C
         scheduler.leave_family()
-        scheduler.tell()  # those who iterate it in other threads
         if scheduler.loop is not None:
             scheduler.loop.detach(scheduler)
         scheduler.gone.come()
+        scheduler.tell()  # those who join or iterate it in other threads
 
 
 def leaving(scheduler: Scheduler, on_exit: OnExit, error: BaseException | None) -> Steps[None]:
@@ -244,7 +244,7 @@ def _leaving_contexts(scheduler: Scheduler) -> Steps[None]:
             if isinstance(job, Stay):
                 scheduler.post(job.leave)
             else:
-                scheduler.cancel(job)  # the source of an iteration
+                scheduler.ask(job)  # the source of an iteration
             try:
                 yield job
             except BaseException as error:

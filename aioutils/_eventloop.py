@@ -188,23 +188,32 @@ def exhaust(work: object) -> None:
 
 def _shut(loop: Standing) -> None:
     """Cancels what users left on the loop, ends async generators and the default executor."""
-    loop.run_once()  # else a `stop()` that came too late for a wait would end this
+    loop.run_once()  # what is about to end is no stray
     for _ in range(3):  # a stray may leave a stray, but not for ever
         strays = asyncio.all_tasks(loop).difference(_forgotten)
         if not strays:
             break
         for stray in strays:
             stray.cancel()
-        loop.run_until_complete(asyncio.wait(strays))
+        _complete(loop, asyncio.wait(strays))
         for stray in strays:
             if not stray.cancelled() and (failure := stray.exception()) is not None:
                 context = {"message": "a task failed as its loop was closed", "task": stray}
                 loop.call_exception_handler({**context, "exception": failure})
-    loop.run_until_complete(loop.shutdown_asyncgens())
+    _complete(loop, loop.shutdown_asyncgens())
     try:
-        loop.run_until_complete(loop.shutdown_default_executor())
+        _complete(loop, loop.shutdown_default_executor())
     except RuntimeError:  # pragma: no cover: at exit
         pass  # it starts a thread, which is refused then; its own threads have ended
+
+
+def _complete(loop: Standing, work: Coroutine[Any, Any, Any]) -> None:
+    """A `stop()` that came too late for a wait, from another thread, does not end it."""
+    task = disown(asyncio.Task(work, loop=loop))
+    task.add_done_callback(lambda _: loop.stop())
+    while not task.done():
+        loop.run_forever()
+    task.result()
 
 
 def _hang_up(loop: Standing) -> None:

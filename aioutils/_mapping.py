@@ -251,8 +251,9 @@ class Mapper(Tool):
         Failures stay with the tasks; leaving early cancels nothing.
         """
         scheduler, order = self._opened(), CompletionOrder()
+        stream: Stream[Task[Any]] = Stream(self, order, Tasks(scheduler, order))
         scheduler.listeners.append(order)
-        return Stream(self, order, Tasks(scheduler, order))
+        return stream
 
     def _stream(
         self,

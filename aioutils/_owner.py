@@ -186,7 +186,7 @@ class Owner:
             return
         if asyncio._get_running_loop() is None:
             if not (self.keep and _eventloop.keep(loop)):
-                with Signals(lambda: None):  # not in the midst of it
+                with Signals():  # not in the midst of it
                     _eventloop.end(loop, self.hang_up)
         else:
             thread = threading.Thread(target=_eventloop.end, args=(loop, self.hang_up))

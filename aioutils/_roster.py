@@ -55,7 +55,7 @@ class Roster(Bound):
         self.failures: Failures = Failures(options.on_error)
         self.closed: bool = False
         self._closing = False
-        self._hasty = False
+        self._hasty = 0  # how many wait for the end of everything
         self.gone: Event = Event()  # closed, and everything left
         self._inbox: deque[Callable[[], object]] = deque()
 
@@ -87,7 +87,7 @@ class Roster(Bound):
     @property
     def ending(self) -> bool:
         """True while somebody only waits for the end: nobody need hand anything out then."""
-        return self._hasty
+        return self._hasty > 0
 
     def unfinished(self) -> list[Job]:
         with self._lock:
@@ -100,13 +100,15 @@ class Roster(Bound):
         return self._claimed - len(self.running) - self.failures.counted
 
     def is_idle(self) -> bool:
-        if self.running or self._inbox:
-            return False
-        main, calls = self.main, self.calls
-        with self._lock:  # a job on its way from waiting to running is in neither
-            if self.running or self._inbox or len(main.waiting) > main.dead:
-                return False
-            return calls is main or len(calls.waiting) <= calls.dead
+        if not (self.running or self._inbox):
+            main, calls = self.main, self.calls
+            with self._lock:  # a job on its way from waiting to running is in neither
+                waiting = len(main.waiting) > main.dead
+                if calls is not main:
+                    waiting = waiting or len(calls.waiting) > calls.dead
+                if not (waiting or self.running or self._inbox):
+                    return True
+        return self.gone.reached()  # what came after that nobody will do
 
     def reached(self) -> bool:
         return self.is_idle()

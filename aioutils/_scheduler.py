@@ -18,6 +18,7 @@ from ._admission import Admission
 from ._job import CANCELLED, RUNNING, WAITING, Job
 from ._options import Options
 from ._order import Order
+from ._signals import held
 from ._waiting import Hold
 
 
@@ -66,24 +67,26 @@ class Scheduler(Admission):
             self.wake()
 
     def cancel(self, job: Job) -> bool:
-        with self._lock:
-            if job.reached():
-                return False
-            waited = job._state is WAITING
+        with held():
+            with self._lock:
+                if job.reached():
+                    return False
+                waited = job._state is WAITING
+                if waited:
+                    job._state = CANCELLED  # but it counts until those who wait for it were told
             if waited:
-                job._state = CANCELLED  # but it counts until those who wait for it were told
-        if waited:
-            _work.close(job._work)
-            job._work = job._context = None
-        self._touch(partial(self._ended_unstarted if waited else self._cancel_running, job))
-        return True
+                _work.close(job._work)
+                job._work = job._context = None
+            self._touch(partial(self._ended_unstarted if waited else self._cancel_running, job))
+            return True
 
     def cancel_all(self) -> None:
         """Everything that is unfinished when it takes effect, and nothing that comes later."""
-        for lane in self.lanes:
-            for job in tuple(lane.waiting):
-                self.cancel(job)
-        self._touch(self._cancel_unfinished)
+        with held():
+            for lane in self.lanes:
+                for job in tuple(lane.waiting):
+                    self.cancel(job)
+            self._touch(self._cancel_unfinished)
 
     def _cancel_unfinished(self) -> None:
         for job in self.unfinished():
@@ -100,9 +103,15 @@ class Scheduler(Admission):
     def hasten(self) -> None:
         """From now on nothing waits until results are handed out: whoever did that only waits for
         the end."""
-        self._hasty = True
+        with self._lock:
+            self._hasty += 1
         if not self.is_idle():
             self.post(self.tell)  # the gate is open now
+
+    def linger(self) -> None:
+        """The opposite, of each `hasten`."""
+        with self._lock:
+            self._hasty = max(0, self._hasty - 1)
 
     def stop(self) -> None:
         """Cancels everything; what is spawned until `go_on` never starts."""
@@ -111,7 +120,7 @@ class Scheduler(Admission):
 
     def go_on(self) -> None:
         self._stopping = max(0, self._stopping - 1)
-        self._hasty = self._closing
+        self.linger()
 
     def _touch(self, action: Callable[[], object]) -> None:
         """Has `action` called where nothing runs beside it: on the loop, or while it stands still.

@@ -9,9 +9,16 @@ Entered and left by the main thread only (elsewhere nothing happens); `_note` ru
 thread, between any two bytecodes, and so takes no lock.
 """
 
+# Private, because `signal` turns numbers into members of enums, before and after: that costs
+# several times what is done in between, and each wait comes here.
+import _signal  # type: ignore[import-not-found]
+import _thread
+import contextlib
+import functools
 import os
 import signal
 import threading
+import time
 from collections.abc import Callable
 from types import FrameType
 from typing import Any
@@ -26,6 +33,10 @@ _innermost: "Signals | None" = None
 _wakeup = -1  # the descriptor that we have signals written to
 
 
+def _nothing() -> None:
+    """Nobody waits."""
+
+
 class Signals:
     """Holds the user's handlers back; `deliver()` calls them for the signals that came.
 
@@ -36,7 +47,7 @@ class Signals:
 
     __slots__ = ("_noted", "_outer", "_patient", "_replaced", "_users", "_wake", "active")
 
-    def __init__(self, wake: Callable[[], None], patient: bool = True) -> None:
+    def __init__(self, wake: Callable[[], None] = _nothing, patient: bool = True) -> None:
         self._wake = wake
         self._patient = patient
         self._noted: list[tuple[int, FrameType | None]] = []
@@ -54,12 +65,12 @@ class Signals:
         self.active = True
         try:
             for number in _HELD:
-                handler = signal.getsignal(number)
+                handler = _signal.getsignal(number)
                 if callable(handler):
                     self._replaced[number] = handler
                     users = outer._users.get(number, handler) if outer else _free(handler)
                     self._users[number] = users
-                    signal.signal(number, self._note)
+                    _signal.signal(number, self._note)
         except BaseException:  # by a handler that was not replaced yet
             self._restore()
             raise
@@ -83,9 +94,9 @@ class Signals:
 
     def _restore(self) -> None:
         for number, handler in reversed(self._replaced.items()):  # SIGINT last
-            before = signal.signal(number, handler)
+            before = _signal.signal(number, handler)
             if before not in (self._note, handler):  # a task installed its own
-                signal.signal(number, before)
+                _signal.signal(number, before)
 
     def deliver(self) -> None:
         """Calls the user's handlers for what was noted; whatever they raise goes through."""
@@ -96,6 +107,8 @@ class Signals:
             except BaseException:
                 self._patient = False
                 raise
+            finally:
+                del frame  # it may be that of this call: a cycle
 
     def take_over(self) -> None:
         """What came where nothing may be interrupted, just before: it interrupts this wait."""
@@ -128,6 +141,69 @@ class Signals:
             self._users[number](number, frame)
 
 
+def held() -> contextlib.AbstractContextManager[object]:
+    """For a few lines which must not be interrupted, and which wait for nothing."""
+    return Signals() if _innermost is None else _HELD_ALREADY
+
+
+_HELD_ALREADY = contextlib.nullcontext()
+
+
+class Later:
+    """Signals in a finalizer, where nobody gets what a handler raises: the interpreter prints it,
+    and that was it. Around all that `__del__` does; outside the main thread nothing happens.
+
+    A signal that comes meanwhile ends the waits in it as any other does, by an exception of our
+    own, which ends here. Then it is sent again, a little later, by a thread that does nothing else:
+    at once it would be handled in here, or in the first line of the finalizer that comes next.
+    """
+
+    __slots__ = ("_again", "_signals")
+
+    def __init__(self) -> None:
+        self._signals = Signals()
+        self._again: set[int] = set()
+
+    def __enter__(self) -> None:
+        try:
+            self._signals.__enter__()
+        except KeyboardInterrupt:  # just now: the handlers were not ours yet
+            self._again.add(signal.SIGINT)
+            self._signals.__enter__()
+        users = self._signals._users
+        for number in users:
+            users[number] = functools.partial(_put_off, self._again)
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> bool:
+        try:
+            self._signals.__exit__()
+        except _PutOff:
+            pass
+        except KeyboardInterrupt:  # just now: the handlers are back
+            self._again.add(signal.SIGINT)
+        for number in self._again:
+            with contextlib.suppress(RuntimeError):  # at exit
+                _thread.start_new_thread(_send, (threading.get_ident(), number))
+        return isinstance(error, _PutOff)
+
+
+def _send(thread: int, number: int) -> None:
+    time.sleep(0.01)  # a signal on the brink of its next system call would not end that
+    if hasattr(signal, "pthread_kill"):
+        signal.pthread_kill(thread, number)
+    else:  # pragma: no cover: Windows
+        _thread.interrupt_main(signal.Signals(number))
+
+
+def _put_off(again: set[int], number: int, frame: FrameType | None) -> None:
+    again.add(number)
+    raise _PutOff
+
+
+class _PutOff(KeyboardInterrupt):  # asyncio lets that through
+    pass
+
+
 def _free(handler: _Handler) -> _Handler:
     """The handler that interrupts a cell with `await` in a notebook only asks the kernel's loop to
     cancel the cell; while the cell waits for us, that loop is not free to do so."""
@@ -139,12 +215,12 @@ def _after_fork() -> None:
     """In the child nobody waits: handlers are the user's again, and nothing wakes the parent."""
     global _innermost, _wakeup
     for number in _HELD:
-        handler = replaced = signal.getsignal(number)
+        handler = replaced = _signal.getsignal(number)
         while isinstance(holder := getattr(handler, "__self__", None), Signals):
             handler = holder._replaced[number]
             holder._noted.clear()
         if handler is not replaced:
-            signal.signal(number, handler)
+            _signal.signal(number, handler)
     while _innermost is not None:
         _innermost.active, _innermost = False, _innermost._outer
     if _wakeup != -1:

@@ -37,6 +37,7 @@ class Stay(Job):
                 await self._door
 
     def entering(self) -> "Steps[None]":
+        self._lane.scheduler.park(self)
         try:
             yield self.inside
         except BaseException:  # Ctrl-C: what it had begun to enter cleans up

@@ -40,7 +40,7 @@ def run_in_finalizer(steps: Steps[T], scheduler: Scheduler, fix: str) -> T:
 
 
 def _run(steps: Steps[T], wait: Callable[[Waitable], object]) -> T:
-    with Signals(lambda: None):  # between the waits nothing may be interrupted: the next one is
+    with Signals():  # between the waits nothing may be interrupted: the next one is
         try:
             target = next(steps)
             while True:

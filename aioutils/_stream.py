@@ -8,6 +8,7 @@ it hands out of a job, and what becomes of failures, its `Hand` says.
 import asyncio
 from collections import deque
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Generic, NoReturn, Self, TypeVar
 
@@ -17,6 +18,7 @@ from ._hand import SKIP, Hand
 from ._job import DONE, Job
 from ._lease import current, pause
 from ._order import Order
+from ._signals import Later
 from ._source import AsyncSource, Closing, Source
 from ._steps import Steps, arun, cancel_again, run
 from ._waiting import AllOf, Waitable
@@ -37,6 +39,9 @@ class Stream(Closing, Waitable, Generic[T]):
     `close()`, or letting it go before its end, cancels what is unfinished and cleans up.
     """
 
+    _begun = False
+    _over = True  # until it is made
+
     def __init__(
         self,
         tool: "Tool",
@@ -45,7 +50,6 @@ class Stream(Closing, Waitable, Generic[T]):
         source: Source | AsyncSource | None = None,
         timeout: float | None = None,
     ) -> None:
-        self._over = self._begun = False
         self._tool = tool
         self._scheduler = tool._scheduler
         self._order = order
@@ -55,6 +59,7 @@ class Stream(Closing, Waitable, Generic[T]):
         self._timeout = timeout
         self._deadline: float | None = None
         self._asking = False  # for leave to wait
+        self._over = False
 
     def __iter__(self) -> Self:
         return self
@@ -81,7 +86,8 @@ class Stream(Closing, Waitable, Generic[T]):
         except BaseException as error:
             if self._was_refused(error):
                 self._give_up()
-            self._leave()
+            with suppress(DeadlockError, WrongLoopError):  # of the clean-up: `error` goes before
+                self._leave()
             self._hand.ride(error)
             raise
         if item is END:
@@ -132,6 +138,8 @@ class Stream(Closing, Waitable, Generic[T]):
         """A failure goes before a cancellation from outside, which is then requested anew."""
         try:
             await self.aclose()
+        except (DeadlockError, WrongLoopError):
+            pass  # what is left was cancelled, and can't be waited for here
         except asyncio.CancelledError:
             if passes_unseen(error):
                 raise
@@ -209,12 +217,18 @@ class Stream(Closing, Waitable, Generic[T]):
         """Cancels what is unfinished, and waits for its end."""
         self._over = True
         self._order.tell()  # another thread may wait for the next result
+        hasty = False
         try:
             while jobs := self._jobs():  # the second time, what the clean-up spawned
                 for job in jobs:
                     self._scheduler.ask(job)
+                if not hasty:  # what cleans up may wait for what is held back until we take
+                    hasty = True
+                    self._scheduler.hasten()
                 yield AllOf(jobs)
         finally:
+            if hasty:
+                self._scheduler.linger()
             self._hand.end_early()
             self._order.clear()
             if self._source is not None:
@@ -229,7 +243,8 @@ class Stream(Closing, Waitable, Generic[T]):
 
     def __del__(self) -> None:
         if self._begun and not self._over:
-            drop_iteration(self._scheduler, self._jobs, self.close)
+            with Later():
+                drop_iteration(self._scheduler, self._jobs, self.close)
             self._over = True
         elif not self._over:
             self._over = True

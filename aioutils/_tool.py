@@ -16,6 +16,7 @@ from ._job import CANCELLED, DONE, Job
 from ._options import OnExit, Options
 from ._order import Order
 from ._scheduler import Scheduler
+from ._signals import Later
 from ._stay import Stay
 from ._steps import run
 from ._warnings import users_line
@@ -117,7 +118,6 @@ class Tool:
             raise TypeError(f"{manager!r} is no async context manager (it has no __aenter__)")
         scheduler = self._opened()
         stay = Stay(scheduler, manager)
-        scheduler.park(stay)
         run(stay.entering(), scheduler, _FIX)
         if stay.reached():
             scheduler.failures.see(stay)
@@ -232,5 +232,6 @@ class Tool:
 
     def __del__(self) -> None:
         scheduler = getattr(self, "_scheduler", None)
-        if scheduler is not None:
-            _dropping.drop(scheduler)
+        if scheduler is not None and not scheduler.closed:
+            with Later():
+                _dropping.drop(scheduler)

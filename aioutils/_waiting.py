@@ -179,7 +179,7 @@ class Helper(Waitable):
         self._thread.name = "aioutils helper"
 
     def start(self) -> None:
-        with Signals(lambda: None):  # not in the midst of it: it must be known to run, to be ended
+        with Signals():  # not in the midst of it: it must be known to run, to be ended
             self._thread.start()
 
     def _run(self) -> None:

@@ -50,9 +50,14 @@ def run_on_uvloop():
 
 def pytest_collection_modifyitems(config, items):
     if os.environ.get("AIOUTILS_LOOP") == "uvloop":
-        left_out = [item for item in items if item.get_closest_marker("asyncios_loop")]
+        left_out = [item for item in items if not _depends_on_the_loop(item)]
         items[:] = [item for item in items if item not in left_out]
         config.hook.pytest_deselected(items=left_out)
+
+
+def _depends_on_the_loop(item):
+    """`run_on_uvloop` does not reach into the processes of scripts: they chose their loops."""
+    return not (item.get_closest_marker("asyncios_loop") or "run_script" in item.fixturenames)
 
 
 @pytest.hookimpl(wrapper=True)

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import itertools
 import threading
 import time
 
@@ -12,7 +13,7 @@ class Ledger:
     def __init__(self, rng):
         self.begun = self.finished = self.disturbed = 0
         self.pauses = [rng.choice((0, 0, 0.0003, 0.002)) for _ in range(64)]
-        self.running = threading.Event()
+        self.running, self.blocked = threading.Event(), threading.Event()
         self._lock = threading.Lock()
         self._next = 0
 
@@ -76,6 +77,40 @@ class Ledger:
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self.endless())
             await tool.spawn(self.endless())
+
+    async def item(self, n):
+        try:
+            self.add(begun=1)
+            await asyncio.sleep(self.pause())
+            return n
+        finally:
+            await self.clean_up()
+
+    def source(self):
+        try:
+            self.add(begun=1)
+            yield from itertools.count()
+        finally:
+            self.add(finished=1)
+
+    async def async_source(self):
+        try:
+            self.add(begun=1)
+            while True:
+                yield await asyncio.sleep(self.pause())
+        finally:
+            await self.clean_up()
+
+    async def never_clean(self):
+        try:
+            await asyncio.sleep(60)
+        finally:
+            await asyncio.sleep(60)
+
+    async def blocks(self):
+        self.blocked.set()
+        self.pauses[:] = [0] * 64  # or nobody who cleans up would be in time
+        time.sleep(60)
 
     def function(self):
         """For a worker thread: it can't be stopped, so it is waited for."""

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import threading
+import time
 
 from aioutils import Group, OrderedYielder, Pool, Yielder, yielding
 
@@ -62,6 +63,48 @@ def ordered_iteration(ledger):
         y.spawn(ledger.nested, y)
     for _ in y:
         pass
+
+
+def mapping(ledger):
+    with contextlib.closing(Pool(4)) as pool:
+        try:
+            pool.map(ledger.item, ledger.source())
+        finally:
+            ledger.check()
+
+
+def imap(ledger):
+    with Pool(4) as pool:
+        for _ in pool.imap(ledger.item, ledger.source()):
+            pass
+
+
+def imap_async_source(ledger):
+    with Pool(4) as pool:
+        for _ in pool.imap_unordered(ledger.item, ledger.async_source()):
+            pass
+
+
+def imap_of_a_crew(ledger):
+    with Pool(4) as pool:
+        for _ in pool.imap_unordered(ledger.item, ledger.source(), isolate=False):
+            pass
+
+
+def left_iterations(ledger):
+    """What is left cleans up in a finalizer."""
+    while True:
+        with Yielder() as y:
+            for _ in ledger.fill(y):
+                break
+
+
+def dropped_tools(ledger):
+    while True:
+        group = Group()
+        for _ in range(4):
+            group.spawn(ledger.endless)
+        group.join(timeout=0.001)
 
 
 def with_group(ledger):
@@ -149,15 +192,43 @@ def helper_thread(ledger):
     raise error
 
 
+# ---- after the first signal, only a second one ends these --------------------------------
+
+
+def stuck_clean_up(ledger):
+    with Group() as group:
+        ledger.fill(group)
+        group.spawn(ledger.never_clean)
+
+
+def stuck_clean_up_of_a_left_iteration(ledger):
+    y = Yielder()
+    ledger.fill(y).spawn(ledger.never_clean)
+    for _ in y:
+        break
+    time.sleep(1)  # it comes after the clean-up, a little later
+
+
+def blocked_loop(ledger):
+    with Group() as group:
+        ledger.fill(group).spawn(ledger.blocks)
+
+
 SCENARIOS = {
     f.__name__: f
     for f in (
         group_join, pool_join, polling, polling_without_time, result, iteration,
-        ordered_iteration, with_group, with_yielding, contexts, short_joins, short_lives,
-        functions, driver_elsewhere, helper_thread,
+        ordered_iteration, mapping, imap, imap_async_source, imap_of_a_crew, left_iterations,
+        dropped_tools, with_group, with_yielding, contexts, short_joins, short_lives, functions,
+        driver_elsewhere, helper_thread, stuck_clean_up, stuck_clean_up_of_a_left_iteration,
+        blocked_loop,
     )
 }  # fmt: skip
 
-
 # In these every moment after the first step of a task lies within one wait of the main thread.
-STEADY = {group_join, pool_join, result, functions, driver_elsewhere, helper_thread}
+STEADY = {group_join, pool_join, mapping, result, functions, driver_elsewhere, helper_thread}
+# In these much is done by finalizers: what a handler raises in their first microsecond, before
+# they can see to it, the interpreter itself prints.
+FINALIZERS = {left_iterations, dropped_tools, stuck_clean_up_of_a_left_iteration}
+# Given up, so that not every clean-up is finished.
+GIVEN_UP = {stuck_clean_up, stuck_clean_up_of_a_left_iteration}

@@ -1,10 +1,12 @@
 """Many Ctrl-C in one process: `python ctrl_c_trials.py SCENARIO SEED TRIALS [SIGNAL]`.
 
 Each trial waits in one of the ways there are, is shot at a random moment, and checks what
-rule 17 promises. It says nothing if all is well: `test_ctrl_c.py` looks at stderr.
+rule 17 promises; where a clean-up is stuck or the loop is blocked, it is shot at once more. It says
+nothing if all is well: `test_ctrl_c.py` looks at stderr.
 """
 
 import faulthandler
+import gc
 import os
 import random
 import signal
@@ -13,8 +15,9 @@ import threading
 import time
 import warnings
 
+import conftest
 from ctrl_c_ledger import Ledger
-from ctrl_c_scenarios import SCENARIOS, STEADY
+from ctrl_c_scenarios import FINALIZERS, GIVEN_UP, SCENARIOS, STEADY, blocked_loop
 
 # as documented, of no interest here
 warnings.filterwarnings("ignore", "this call blocks the event loop", RuntimeWarning)
@@ -23,12 +26,32 @@ warnings.filterwarnings("ignore", "this call blocks the event loop", RuntimeWarn
 def trial(scenario, ledger, number, expected, delay):
     """Returns how many `expected` left; the first one must be the only one."""
     before = signal.getsignal(number)
+    last = 0.0
+
+    def until_held():
+        while signal.getsignal(number) is before:
+            time.sleep(0.0002)  # until the main thread waits
 
     def shoot():
-        assert ledger.running.wait(10)
-        while scenario in STEADY and signal.getsignal(number) is before:
-            time.sleep(0.0002)  # until the main thread waits
+        nonlocal last
+        begun = ledger.blocked if scenario is blocked_loop else ledger.running
+        assert begun.wait(10)
+        if scenario in STEADY:
+            until_held()
         time.sleep(delay)
+        if scenario in FINALIZERS:
+            until_held()
+        os.kill(os.getpid(), number)
+        if scenario is blocked_loop:  # until it was noted
+            while not signal.getsignal(number).__self__.noted:
+                time.sleep(0.0002)
+        elif scenario in GIVEN_UP:  # until it was delivered
+            while signal.getsignal(number).__self__._patient:
+                time.sleep(0.0002)
+        else:
+            return
+        time.sleep(delay)
+        last = time.monotonic()
         os.kill(os.getpid(), number)
 
     shooter = threading.Thread(target=shoot)
@@ -40,6 +63,7 @@ def trial(scenario, ledger, number, expected, delay):
             raise AssertionError("the scenario ended, the signal was lost")
         except expected:
             left += 1
+        assert not last or time.monotonic() < last + 1, "the second one did not end it at once"
         shooter.join()
         for _ in range(20):  # were there a second one, it would come now
             time.sleep(0.0001)
@@ -47,7 +71,10 @@ def trial(scenario, ledger, number, expected, delay):
         left += 1
     assert left == 1, f"{left} {expected.__name__} left"
     assert signal.getsignal(number) is before, "the handler is not back"
-    ledger.check()
+    if scenario in FINALIZERS:
+        gc.collect()  # of what was cancelled, tracebacks remain, whose frames hold the tool
+    if scenario not in GIVEN_UP:
+        ledger.check()
 
 
 def terminate(number, frame):
@@ -55,6 +82,8 @@ def terminate(number, frame):
 
 
 def main(name, seed, trials, kind="SIGINT"):
+    if os.environ.get("AIOUTILS_LOOP") == "uvloop":
+        conftest.run_on_uvloop()
     number = getattr(signal, kind)
     expected = KeyboardInterrupt if number == signal.SIGINT else SystemExit
     signal.signal(number, signal.default_int_handler if kind == "SIGINT" else terminate)
@@ -67,6 +96,7 @@ def main(name, seed, trials, kind="SIGINT"):
         except BaseException:
             print(f"in trial {n} of {name}, seed {seed}, {kind}", file=sys.stderr)
             raise
+    faulthandler.cancel_dump_traceback_later()
     others = [thread for thread in threading.enumerate() if not thread.daemon]
     assert others == [threading.main_thread()], others
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import functools
+import sys
 
 from aioutils import Group
 
@@ -20,6 +21,15 @@ async def afinish(tool):
         await tool.wait()
         return None
     return [result async for result in tool]
+
+
+async def wait_for(awaitable, seconds):
+    if sys.version_info >= (3, 12):
+        return await asyncio.wait_for(awaitable, seconds)
+    # that of 3.11, cancelled after its time was up, doesn't wait for the task that it made: so
+    # the caller goes on although somebody of his still waits
+    async with asyncio.timeout(seconds):
+        return await asyncio.ensure_future(awaitable)
 
 
 async def start_all(passes=5):

@@ -12,9 +12,14 @@ import time
 from concurrent.futures import CancelledError
 from contextlib import contextmanager, suppress
 
-from random_works import Boom, wait_for
+from on_a_loop import wait_for
 
 from aioutils import Pool
+
+
+class Boom(Exception):
+    """A node's failure."""
+
 
 EXPECTED = (Boom, TimeoutError, CancelledError)
 PATIENCE = 30  # seconds; who waits longer waits for ever

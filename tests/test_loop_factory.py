@@ -141,8 +141,9 @@ def test_timers_run_in_the_order_of_their_times(factory):
     ran = []
 
     def set_timers(loop):
+        now = loop.time()  # once: a pause of this thread must not change their order
         for n in (3, 1, 2, 0):
-            loop.call_later(0.004 * n, ran.append, n)
+            loop.call_at(now + 0.004 * n, ran.append, n)
 
     run(factory, set_timers)
     assert ran == [0, 1, 2, 3]
@@ -244,3 +245,17 @@ def test_ctrl_c_cleans_up_on_uvloop(run_script):
         group.close()
     """)
     assert (done.stdout, done.stderr) == ("cleaned up\nleft True\n", "")
+
+
+def test_a_loop_ends_in_an_orderly_way_though_a_thread_stops_it_too_late():
+    class Loop(asyncio.SelectorEventLoop):
+        async def shutdown_asyncgens(self):
+            self.call_soon_threadsafe(self.stop)
+            await asyncio.sleep(0.001)
+            await super().shutdown_asyncgens()
+            ended.append(self)
+
+    ended = []
+    with Group(loop_factory=Loop) as group:
+        loop = group.spawn(running_loop).result()
+    assert ended == [loop] and loop.is_closed()

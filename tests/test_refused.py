@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import time
 
 import pytest
 from four_tools import MAKERS
@@ -100,4 +101,34 @@ async def test_a_map_on_the_wrong_loop_never_starts_its_items():
     assert numbers.gi_frame is None  # closed
     assert await asyncio.to_thread(pool.join)
     assert not started
+    await pool.aclose()
+
+
+@on_a_loop
+async def test_what_failed_goes_before_the_refusal_to_wait_for_the_rest():
+    async def run(n):
+        if n == 1:
+            raise KeyError(n)
+        try:
+            await asyncio.sleep(3600)
+        finally:
+            await asyncio.sleep(0.05)
+
+    def source():
+        yield 1
+        while not results._order.ready():
+            time.sleep(0.001)
+        yield 2
+
+    pool = Pool(2)
+    task = pool.spawn(asyncio.sleep, 3600)
+    await asyncio.to_thread(begin, pool, task)
+    driver = asyncio.create_task(asyncio.to_thread(pool.join))
+    while not pool._scheduler.loop.runs_now():
+        await asyncio.sleep(0)
+    results = pool.imap(run, source())
+    with pytest.raises(KeyError):
+        await anext(results)
+    task.cancel()
+    assert await driver
     await pool.aclose()

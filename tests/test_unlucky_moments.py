@@ -1,16 +1,20 @@
 """An interrupt in the midst of a few lines of ours: what was begun can be ended all the same."""
 
+import _signal
 import asyncio
+import contextlib
 import signal
 import socket
 import threading
+import time
 
 import pytest
 from four_tools import DEBUG, forever, returns, until_cancelled
 
-from aioutils import Group, Pool, _admission, _eventloop
+from aioutils import Group, OrderedYielder, Pool, Yielder, _admission, _eventloop, _work
 from aioutils._loop import Loop
 from aioutils._scheduler import Scheduler
+from aioutils._stream import Stream
 
 signals = pytest.mark.skipif(not hasattr(signal, "SIGUSR1"), reason="Windows has no such signals")
 
@@ -131,6 +135,16 @@ def test_an_interrupt_as_one_tool_starts_its_tasks_keeps_none_of_another_waiting
     loop.close()
 
 
+@pytest.fixture
+def handlers():
+    """The test may change them."""
+    numbers = (signal.SIGINT, signal.SIGTERM)
+    before = [signal.getsignal(number) for number in numbers]
+    yield
+    for number, handler in zip(numbers, before, strict=True):
+        signal.signal(number, handler)
+
+
 # ---- a signal where nothing may be interrupted ----------------------------------------------
 
 
@@ -185,17 +199,153 @@ def test_a_signal_as_a_loop_is_made_leaves_no_loop_behind(monkeypatch):
     group.close()
 
 
+@signals
+def test_a_signal_between_parking_and_starting_a_context_leaves_nothing_to_wait_for(monkeypatch):
+    def interrupted(scheduler, action):
+        monkeypatch.setattr(Scheduler, "post", post)
+        signal.raise_signal(signal.SIGINT)
+        post(scheduler, action)
+
+    @contextlib.asynccontextmanager
+    async def context():
+        yield
+
+    post = Scheduler.post
+    with Group() as group:
+        monkeypatch.setattr(Scheduler, "post", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            group.enter_async_context(context())
+
+
+@signals
+@pytest.mark.parametrize("cancel", ["task", "tool"])
+def test_a_signal_in_the_midst_of_a_cancellation_is_heard_after_it(monkeypatch, cancel):
+    def interrupted(work):
+        monkeypatch.setattr(_work, "close", close)
+        signal.raise_signal(signal.SIGINT)
+        close(work)
+
+    close = _work.close
+    with Pool(1) as pool:
+        tasks = [pool.spawn(returns(n)) for n in range(3)]
+        monkeypatch.setattr(_work, "close", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            tasks[1].cancel() if cancel == "task" else pool.cancel()
+        assert pool.join(5) and tasks[1].cancelled()
+
+
+class Told(Exception):
+    pass
+
+
+@pytest.fixture(params=["SIGINT", "SIGTERM"])
+def told(request, handlers):
+    """A signal, and what its handler raises."""
+
+    def tell(number, frame):
+        raise Told
+
+    number = getattr(signal, request.param)
+    if number == signal.SIGINT:
+        return number, KeyboardInterrupt
+    signal.signal(number, tell)
+    return number, Told
+
+
+@signals
+@pytest.mark.parametrize("kind", [Yielder, OrderedYielder])
+def test_a_signal_while_a_left_iteration_cleans_up_is_heard_after_that(told, kind):
+    """Which happens in a finalizer, where nobody gets what a handler raises."""
+    number, error = told
+
+    async def stay():
+        try:
+            await forever()
+        finally:
+            signal.raise_signal(number)
+            await asyncio.sleep(0)
+            cleaned.append(1)
+
+    cleaned = []
+    with kind() as y:
+        y.spawn(returns(1))
+        y.spawn(stay)
+        with pytest.raises(error):
+            for _ in y:
+                break
+            time.sleep(5)
+        assert cleaned == [1]
+
+
+@signals
+def test_a_signal_while_a_dropped_tool_cleans_up_is_heard_after_that(told):
+    number, error = told
+
+    async def stay():
+        try:
+            await forever()
+        finally:
+            signal.raise_signal(number)
+            await asyncio.sleep(0)
+            cleaned.append(1)
+
+    cleaned = []
+    group = Group()
+    group.spawn(stay)
+    group.join(timeout=0)
+    with pytest.raises(error):
+        del group
+        time.sleep(5)
+    assert cleaned == [1]
+
+
+@signals
+def test_a_second_signal_gives_up_on_a_dropped_tool(told):
+    number, error = told
+
+    async def stuck():
+        try:
+            await forever()
+        finally:
+            again(asyncio.get_running_loop())
+            await forever()
+
+    def again(loop):
+        loop.call_later(0.01, again, loop)
+        signal.raise_signal(number)
+
+    group = Group()
+    group.spawn(stuck)
+    group.join(timeout=0)
+    with pytest.raises(error):
+        del group
+        time.sleep(5)
+
+
+def test_an_iteration_that_was_never_made_goes_in_silence():
+    Stream.__new__(Stream)
+
+
+@signals
+def test_the_source_of_an_iteration_that_ends_is_cancelled_once(handlers):
+    async def source():
+        try:
+            yield 1
+            await forever()
+        finally:
+            signal.raise_signal(signal.SIGINT)
+            await asyncio.sleep(0.01)
+            cleaned.append(1)
+
+    cleaned = []
+    with pytest.raises(KeyboardInterrupt), Pool(2) as pool:
+        items = pool.imap(returns, source())
+        next(items)
+        items.close()
+    assert cleaned == [1]
+
+
 # ---- giving signals back -----------------------------------------------------------------
-
-
-@pytest.fixture
-def handlers():
-    """The test may change them."""
-    numbers = (signal.SIGINT, signal.SIGTERM)
-    before = [signal.getsignal(number) for number in numbers]
-    yield
-    for number, handler in zip(numbers, before, strict=True):
-        signal.signal(number, handler)
 
 
 @signals
@@ -218,24 +368,21 @@ def test_a_handler_that_raises_while_handlers_are_given_back_does_not_keep_the_o
 ):
     """SIGTERM has its handler again, SIGINT has not, and a SIGTERM comes."""
 
-    class Told(Exception):
-        pass
-
     def tell(number, frame):
         raise Told
 
     def give_back(number, handler):
         before = set_handler(number, handler)
         if handler is tell:
-            monkeypatch.setattr(signal, "signal", set_handler)
+            monkeypatch.setattr(_signal, "signal", set_handler)
             signal.raise_signal(signal.SIGTERM)
         return before
 
-    set_handler, of_sigint = signal.signal, signal.getsignal(signal.SIGINT)
+    set_handler, of_sigint = _signal.signal, signal.getsignal(signal.SIGINT)
     signal.signal(signal.SIGTERM, tell)
 
     async def wait_for_the_end():
-        monkeypatch.setattr(signal, "signal", give_back)
+        monkeypatch.setattr(_signal, "signal", give_back)
 
     group = Group()
     group.spawn(wait_for_the_end)
@@ -261,23 +408,20 @@ def wakeup_descriptor():
 def test_a_handler_that_raises_while_handlers_are_taken_leaves_none_taken(handlers, monkeypatch):
     """SIGINT is taken already, SIGTERM not yet, and a SIGTERM comes."""
 
-    class Told(Exception):
-        pass
-
     def tell(number, frame):
         raise Told
 
     def take(number, handler):
         before = set_handler(number, handler)
-        monkeypatch.setattr(signal, "signal", set_handler)
+        monkeypatch.setattr(_signal, "signal", set_handler)
         signal.raise_signal(signal.SIGTERM)
         return before
 
-    set_handler, of_sigint = signal.signal, signal.getsignal(signal.SIGINT)
+    set_handler, of_sigint = _signal.signal, signal.getsignal(signal.SIGINT)
     signal.signal(signal.SIGTERM, tell)
     with Group() as group:
         group.spawn(returns(1))
-        monkeypatch.setattr(signal, "signal", take)
+        monkeypatch.setattr(_signal, "signal", take)
         with pytest.raises(Told):
             group.join()
         assert signal.getsignal(signal.SIGTERM) is tell
@@ -304,3 +448,19 @@ def test_the_wakeup_descriptor_of_another_library_is_there_after_a_wait(wakeup_d
         group.join()
         assert signal.set_wakeup_fd(wakeup_descriptor) == wakeup_descriptor
     assert signal.set_wakeup_fd(wakeup_descriptor) == wakeup_descriptor
+
+
+@pytest.mark.timeout(5)
+def test_leaving_a_block_ends_though_another_thread_closes_the_tool_just_then(
+    in_thread, monkeypatch
+):
+    def post_late(scheduler, action):
+        monkeypatch.undo()
+        in_thread(group.close)()
+        scheduler.post(action)
+
+    with Group() as group:
+        task = group.spawn(forever())
+        assert not group.join(0)
+        monkeypatch.setattr(Scheduler, "post", post_late)
+    assert task.cancelled()

@@ -211,3 +211,33 @@ def test_closing_an_iterator_ends_it(y):
     assert next(iterator) == 1
     iterator.close()
     assert next(iterator, "end") == "end" and len(y) == 0
+
+
+@pytest.mark.timeout(5)
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("way", ["task", "stream"])
+def test_a_clean_up_may_wait_for_what_a_full_buffer_holds_back(kind, way):
+    async def numbers():
+        for n in range(3):
+            yield n
+
+    async def stays():
+        for n in range(1, 4):
+            y.put(n)
+        try:
+            await asyncio.sleep(3600)
+        finally:
+            work = numbers() if way == "stream" else asyncio.sleep(0)
+            await y.spawn(work)
+            log.append("cleaned up")
+
+    log = []
+    with kind(buffer=2) as y:
+        y.spawn(returns(0))
+        y.spawn(stays())
+        results = y.yielding()
+        assert next(results) == 0
+        results.close()
+        assert log == ["cleaned up"]
+        y.put(4)
+        assert list(y) == [4]

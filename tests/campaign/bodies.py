@@ -1,0 +1,238 @@
+"""What carries out a work: a coroutine, a plain function in a worker thread, an async generator."""
+
+import asyncio
+import contextlib
+import itertools
+import time
+from concurrent.futures import CancelledError
+
+from on_a_loop import wait_for
+from works import Boom, Halt
+
+from aioutils import ClosedError, DeadlockError, WrongLoopError
+
+
+class Bodies:
+    def __init__(self, tools, ledger):
+        self.tools, self.ledger = tools, ledger
+        self.puts = itertools.count()
+
+    def of(self, work):
+        return getattr(self, work.kind)
+
+    def spawn(self, work):
+        """False: the tool was closed meanwhile."""
+        tool, ledger = self.tools[work.tool], self.ledger
+        try:
+            with ledger.placed(work.tool, work.number):
+                body = self.of(work)
+                direct = work.kind == "flow" or (work.kind == "coroutine" and work.clean_up == 0)
+                work.task = tool.spawn(body(work)) if direct else tool.spawn(body, work)
+        except ClosedError as error:
+            ledger.promise(ledger.closing, "closed by nobody:", repr(error))
+            return False
+        ledger.works.append(work)
+        return True
+
+    def put(self, number, tool):
+        with contextlib.suppress(ClosedError), self.ledger.placed(tool, number):
+            self.tools[tool].put(number)
+            self.ledger.given[tool].append(number)
+
+    def source(self, works, error=None):
+        for work in works:
+            self.ledger.works.append(work)
+            yield work
+        if error is not None:
+            raise error
+
+    async def asource(self, works, error=None):
+        for work in self.source(works, error):
+            await asyncio.sleep(0)
+            yield work
+
+    @contextlib.contextmanager
+    def recorded(self, work):
+        """From the begin of a work to its end, however it ends."""
+        try:
+            yield
+            work.outcome = "returned"
+        except (asyncio.CancelledError, GeneratorExit):
+            work.outcome = "cancelled"
+            raise
+        except Boom as error:
+            work.outcome, work.error = "raised", error
+            raise
+        except Halt:
+            work.outcome = "halted"
+            raise
+        finally:
+            self.ledger.end(work)
+
+    @contextlib.contextmanager
+    def waiting(self, work, may_be_refused=False):
+        """What may come of a wait, besides results and failures of what is waited for."""
+        try:
+            with self.ledger.lent(work):
+                yield
+        except Boom as error:
+            self.ledger.see(error)
+            raise
+        except (TimeoutError, CancelledError) as error:
+            self.ledger.see(error)
+        except (DeadlockError, WrongLoopError, ClosedError) as error:
+            self.ledger.see(error)
+            if isinstance(error, ClosedError):
+                self.ledger.promise(self.ledger.closing, "closed by nobody:", repr(error))
+            else:
+                may_be_refused = may_be_refused or self.ledger.may_be_refused
+                self.ledger.promise(may_be_refused, work, "refused:", repr(error))
+
+    def conclude(self, work):
+        if work.halts:
+            raise Halt(work.number)
+        if work.fails:
+            self.ledger.fail(work)
+        return work.result
+
+    # ---- in async code
+
+    async def coroutine(self, work):
+        self.ledger.begin(work)
+        with self.recorded(work):
+            try:
+                for step in work.steps:
+                    await self.take(work, step)
+                return self.conclude(work)
+            finally:
+                if work.clean_up is not None:
+                    await asyncio.sleep(work.clean_up)
+                if work.fails_late:
+                    self.ledger.fail(work, late=True)
+
+    async def flow(self, work):
+        self.ledger.begin(work)
+        with self.recorded(work):
+            for count, step in enumerate(work.steps):
+                await self.take(work, step)
+                number = (*work.number, "item", count)
+                self.ledger.given[work.tool].append(number)
+                with self.ledger.lent(work):
+                    yield number
+            self.conclude(work)
+
+    async def take(self, work, step):
+        if step.way == "sleep":
+            await asyncio.sleep(step.number)
+        elif step.way == "swallow":
+            with contextlib.suppress(asyncio.CancelledError):
+                await asyncio.sleep(step.number)
+        elif step.way == "elder":
+            if work.elder is not None and work.elder.task is not None:
+                await self.see(work, work.elder)
+        elif step.way in ("map", "break"):
+            await self.map(work, step)
+        elif not self.take_at_once(work, step):
+            with self.waiting(work, may_be_refused=step.way == "block"):
+                await self.wait(work, step, [one for one in step.works if self.spawn(one)])
+
+    def take_at_once(self, work, step):
+        """The steps that wait for nothing."""
+        if step.way == "put":
+            number = (*work.number, "put", next(self.puts))
+            if self.tools.yielders:
+                self.put(number, self.tools.yielders[0])
+        elif step.way in ("leave", "cancel"):
+            spawned = [one for one in step.works if self.spawn(one)]
+            if step.way == "cancel" and spawned:
+                spawned[-1].task.cancel()
+        else:
+            return False
+        return True
+
+    async def wait(self, work, step, works):
+        if step.way == "block":
+            for one in works:
+                self.ledger.check_result(one, one.task.result(timeout=0.005))
+        elif step.way == "gather":
+            waits = (self.see(work, one, lent=True) for one in works)
+            await asyncio.gather(*waits, return_exceptions=True)
+        elif step.way == "group":
+            try:
+                async with asyncio.TaskGroup() as tasks:
+                    for one in works:
+                        tasks.create_task(self.see(work, one, lent=True))
+            except ExceptionGroup as errors:
+                raise errors.exceptions[0] from None
+        else:
+            for one in reversed(works) if step.way == "backwards" else works:
+                wait = self.see(work, one, lent=True)
+                await (wait_for(wait, 0.001) if step.way == "wait_for" else wait)
+
+    async def see(self, work, other, lent=False):
+        """Awaits another work's task; that it was cancelled is no reason to end."""
+        with contextlib.nullcontext() if lent else self.waiting(work):
+            try:
+                self.ledger.check_result(other, await other.task)
+            except asyncio.CancelledError:
+                if asyncio.current_task().cancelling() or not other.task.cancelled():
+                    raise
+            except Boom as error:
+                self.ledger.see(error)
+                raise
+
+    async def map(self, work, step):
+        works, tool = step.works, self.tools[step.works[0].tool]
+        source = self.asource(works) if step.number < 0.5 else self.source(works)
+        most = len(works) if step.way == "map" else int(len(works) * step.number)
+        with self.waiting(work):
+            results = []
+            stream = tool.imap(self.of(works[0]), source, isolate=step.number < 0.7)
+            try:
+                async for result in stream:
+                    results.append(result)
+                    if len(results) >= most:
+                        break
+            finally:
+                await stream.aclose()
+            expected = [one.result for one in works[: len(results)]]
+            self.ledger.promise(results == expected, work, "imap gave", results, "for", expected)
+
+    # ---- in a worker thread
+
+    def function(self, work):
+        self.ledger.begin(work)
+        with self.recorded(work):
+            for step in work.steps:
+                self.take_blocking(work, step)
+            return self.conclude(work)
+
+    def take_blocking(self, work, step):
+        if step.way == "sleep":
+            time.sleep(step.number)
+        elif step.way == "elder":
+            if work.elder is not None and work.elder.task is not None:
+                with self.waiting(work):
+                    self.ledger.check_result(work.elder, work.elder.task.result())
+        elif step.way in ("map", "break"):
+            with self.waiting(work):
+                self.map_blocking(work, step)
+        elif not self.take_at_once(work, step):
+            works = [one for one in step.works if self.spawn(one)]
+            for one in reversed(works) if step.way == "backwards" else works:
+                with self.waiting(work):
+                    seconds = 0.001 if step.way == "wait_for" else None
+                    self.ledger.check_result(one, one.task.result(seconds))
+
+    def map_blocking(self, work, step):
+        works, tool = step.works, self.tools[step.works[0].tool]
+        stream = tool.imap(self.of(works[0]), self.source(works), isolate=step.number < 0.7)
+        most = len(works) if step.way == "map" else int(len(works) * step.number)
+        results = []
+        with contextlib.closing(stream):
+            for result in stream:
+                results.append(result)
+                if len(results) >= most:
+                    break
+        expected = [one.result for one in works[: len(results)]]
+        self.ledger.promise(results == expected, work, "imap gave", results, "for", expected)

@@ -1,0 +1,55 @@
+"""Draws works: which tools, of which kind, with which steps."""
+
+from works import Work
+
+
+class Draw:
+    # Steps without works below them.
+    LONELY = ("sleep", "put", "swallow", "elder")
+    # Those that wait for what they spawned.
+    WAITING = ("await", "backwards", "gather", "wait_for", "group", "block")
+
+    def __init__(self, rng, tools, calm):
+        self.rng, self.tools, self.calm = rng, tools, calm
+
+    def ways(self, kind, deeper):
+        ways = ["sleep", "sleep", "put", "elder"]
+        if kind == "coroutine":
+            ways.append("swallow")
+        if deeper:
+            ways += ["leave", "leave", "leave" if self.calm else "cancel"]
+            if kind == "coroutine":
+                ways += ["await", "backwards", "gather", "wait_for", "group", "block"]
+            elif kind == "function":
+                ways += ["await", "backwards", "wait_for"]
+            if self.tools.mappers and kind != "flow":
+                ways += ["map", "break"]
+        return ways
+
+    def kind_for(self, tool):
+        kinds = ["coroutine"] * 6 + ["function"] * 2
+        return self.rng.choice(kinds + ["flow"] * (tool in self.tools.yielders))
+
+    def tool(self, of=None, way=None, mapper=False):
+        """One that a work of tool `of` may wait for, if that is its way."""
+        if mapper:
+            return self.rng.choice(self.tools.mappers)
+        if way == "block":  # sync code in a coroutine, which only another loop's tool allows
+            apart = [n for n in self.tools.mappers if self.tools.apart(n, of)]
+            return self.rng.choice(apart or [of])
+        tool = of if self.rng.random() < 0.6 else self.rng.choice(self.tools.numbers)
+        return of if way in self.WAITING and self.waits_badly(of, tool) else tool
+
+    def waits_badly(self, tool, other):
+        """A yielder's task may wait for somebody to iterate the yielder."""
+        return tool != other and other in self.tools.yielders
+
+    def work(self, *number):
+        return Work(self, number, self.rng.choice(self.tools.numbers))
+
+    def items(self, *number):
+        """Some for one map."""
+        tool = self.tool(mapper=True)
+        kind = self.rng.choice(("coroutine", "coroutine", "function"))
+        count = self.rng.randint(0, 6)
+        return [Work(self, (*number, n), tool, depth=2, kind=kind) for n in range(count)]

@@ -1,0 +1,206 @@
+"""What happened in a program, and the model: what must hold of it."""
+
+import asyncio
+import contextlib
+import logging
+import threading
+from collections import Counter, defaultdict
+from concurrent.futures import CancelledError
+
+from works import Boom, Halt
+
+from aioutils import ClosedError, DeadlockError, UnfinishedError, WrongLoopError
+
+
+class Ledger(logging.Handler):
+    """As a handler of the library's log, it sees the failures that are logged."""
+
+    def __init__(self, tools):
+        super().__init__()
+        self.tools = tools
+        self.guard = threading.Lock()
+        self.works = []  # spawned or mapped, in order of spawning
+        self.raised, self.seen = set(), set()
+        self.running, self.most = Counter(), Counter()  # of each tool
+        self.handed_out = defaultdict(list)  # lists of numbers, one for each iteration, by tool
+        self.given = defaultdict(list)  # numbers of what was put, and of the items of flows
+        self.placing = threading.RLock()  # so that the order of spawning is known
+        self.line = defaultdict(list)  # numbers in that order
+        self.cut_short = set()  # tools of which an iteration ended early
+        self.closing = set()
+        self.may_be_refused = self.alone = self.nobody_cancels = False
+        self.entered = 0
+        self.broken = []
+
+    # ---- what happens
+
+    def begin(self, work):
+        work.begun += 1
+        self.change(work, +1)
+
+    def end(self, work):
+        self.change(work, -1)
+        work.ended += 1
+
+    def change(self, work, more):
+        if self.tools.limit(work.tool, work.kind) is not None:
+            with self.guard:
+                self.running[work.tool] += more
+                self.most[work.tool] = max(self.most[work.tool], self.running[work.tool])
+
+    @contextlib.contextmanager
+    def lent(self, work):
+        """While a task waits for others, it lends its slot."""
+        self.change(work, -1)
+        try:
+            yield
+        finally:
+            self.change(work, +1)
+
+    def fail(self, work, late=False):
+        self.fail_at((*work.number, late))
+
+    def fail_at(self, number):
+        error = Boom(number)
+        with self.guard:
+            self.raised.add(error)
+        raise error
+
+    @contextlib.contextmanager
+    def placed(self, tool, number):
+        """Around what gives a result its place in an ordered yielder."""
+        with self.placing if self.tools.is_ordered(tool) else contextlib.nullcontext():
+            yield
+            self.line[tool].append(number)
+
+    @contextlib.asynccontextmanager
+    async def context(self):
+        """For a tool to enter; it must be left."""
+        self.entered += 1
+        try:
+            yield
+        finally:
+            await asyncio.sleep(0)
+            self.entered -= 1
+
+    def see(self, error):
+        """What reached somebody: itself, those that it holds, those on its notes."""
+        with self.guard:
+            self._see(error)
+
+    def _see(self, error):
+        self.seen.add(error)
+        for note in getattr(error, "__notes__", ()):
+            self.seen.update(other for other in self.raised if repr(other) in note)
+        if isinstance(error, BaseExceptionGroup):
+            for one in error.exceptions:
+                self._see(one)
+
+    def emit(self, record):
+        if record.exc_info is not None:
+            self.see(record.exc_info[1])
+
+    def promise(self, holds, *what):
+        if not holds:
+            self.broken.append(" ".join(map(str, what)))
+
+    @contextlib.contextmanager
+    def expecting(self, tool):
+        """Around what a thread does with a tool: what may leave it."""
+        try:
+            yield
+        except (Boom, Halt, BaseExceptionGroup, UnfinishedError) as error:
+            self.see(error)
+        except (TimeoutError, CancelledError) as error:
+            self.see(error)
+        except ClosedError as error:
+            self.see(error)
+            self.promise(self.closing, "closed by nobody:", repr(error))
+        except (DeadlockError, WrongLoopError) as error:
+            self.see(error)
+            self.promise(self.may_be_refused, "refused:", repr(error))
+
+    # ---- what must hold at once
+
+    def spawned(self, tool=None):
+        """Works with tasks, of one tool or all."""
+        works = [work for work in tuple(self.works) if work.task is not None]
+        return works if tool is None else [work for work in works if work.tool == tool]
+
+    def check_result(self, work, result):
+        fits = result is None if work.kind == "flow" else result == work.result
+        self.promise(fits, work, "gave", result)
+
+    def check_end(self, number, spawned):
+        """After a join: all that was spawned before it, and where nobody else is, all."""
+        for work in spawned:
+            self.promise(work.task.done(), work, "goes on after join():", work.task)
+            self.promise(work.begun == work.ended, work, "runs on after join()")
+        if self.alone:
+            tool = self.tools[number]
+            self.promise(not len(tool), tool, "has tasks after join()")
+            self.promise(not tool.errors, tool, "keeps failures to itself:", tool.errors)
+
+    # ---- what must hold in the end
+
+    def check(self):
+        for work in self.works:
+            self.promise(work.begun == work.ended <= 1, work, "begun", work.begun, work.ended)
+            if work.task is not None:
+                self._check_task(work)
+        for tool in self.tools.numbers:
+            self._check_limit(tool)
+            self._check_results(tool)
+        self._check_failures()
+
+    def _check_task(self, work):
+        task = work.task
+        self.promise(task.done() and task not in self.tools[work.tool], work, "goes on:", task)
+        if not work.begun or work.outcome == "cancelled":
+            self.promise(task.cancelled(), work, work.outcome, task)
+            self.promise(not self.nobody_cancels, work, "was cancelled by nobody:", task)
+        elif not (work.kind == "function" and task.cancelled()):  # it ran to its end all the same
+            state = "failed" if work.outcome in ("raised", "halted") else "done"
+            self.promise(task._state.value == state, work, work.outcome, task)
+
+    def _check_failures(self):
+        for tool in self.tools:
+            for error in tool.take_errors():
+                self.see(error)
+        for work in self.works:
+            if work.outcome == "raised":
+                self.promise(work.error in self.seen, "lost:", work, repr(work.error))
+
+    def _check_limit(self, number):
+        limit = self.tools.limit(number, "function")
+        most = self.most[number]
+        self.promise(limit is None or most <= limit, self.tools[number], "had", most, "at once")
+        self.promise(not self.running[number], self.tools[number], "still runs some")
+
+    def _check_results(self, number):
+        lists = self.handed_out[number]
+        seen = Counter(result for results in lists for result in results)
+        twice = [result for result, times in seen.items() if times > 1]
+        self.promise(not twice, self.tools[number], "handed out twice:", twice)
+        if self.tools.is_ordered(number):
+            self._check_order(number, lists)
+        whole = number not in self.cut_short and self.tools.on_error[number] != "cancel"
+        if number in self.tools.yielders and whole:
+            missing = set(self._results(number)) - set(seen)
+            self.promise(not missing, self.tools[number], "never handed out:", missing)
+
+    def _check_order(self, number, lists):
+        places = {one: place for place, one in enumerate(self.line[number])}
+        for results in lists:
+            found = [
+                (places[one[:-2]], one[-1]) if one[-2:-1] == ("item",) else (places[one], 0)
+                for one in results
+            ]
+            self.promise(found == sorted(found), self.tools[number], "out of order:", results)
+
+    def _results(self, number):
+        yield from self.given[number]
+        for work in self.works:
+            if work.tool == number and work.outcome == "returned" and not work.task.cancelled():
+                if work.result is not None and work.kind != "flow":
+                    yield work.number

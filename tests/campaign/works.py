@@ -1,0 +1,72 @@
+"""What one piece of work is: its steps, drawn from the seed, and what became of it.
+
+A work waits only for works below it and for its elder sibling, so no program waits for itself; and
+only tasks of the same yielder wait for those of a yielder, which may pause until it is iterated.
+"""
+
+from typing import NamedTuple
+
+DEPTH = 3
+
+
+class Boom(Exception):
+    """A work's failure."""
+
+
+class Halt(KeyboardInterrupt):
+    """What one work in one program may raise: everything else is cancelled by it."""
+
+
+class Step(NamedTuple):
+    way: str
+    works: tuple = ()
+    number: float = 0.0
+
+
+class Work:
+    def __init__(self, draw, number, tool, depth=0, kind=None, elder=None):
+        rng = draw.rng
+        self.number, self.tool, self.elder = number, tool, elder
+        self.kind = kind or draw.kind_for(tool)
+        self.fails = rng.random() < 0.08
+        self.fails_late = rng.random() < 0.03
+        self.halts = False
+        self.result = None if rng.random() < 0.1 else number
+        self.clean_up = rng.choice((None, None, 0, 0.001))
+        self.children = []
+        self.steps = [self._step(draw, depth) for _ in range(rng.choice((0, 1, 1, 2, 3)))]
+        self.begun = self.ended = 0
+        self.outcome = self.error = self.task = None
+
+    def _step(self, draw, depth):
+        rng = draw.rng
+        way = rng.choice(draw.ways(self.kind, depth < DEPTH))
+        if way in draw.LONELY:
+            return Step(way, (), rng.choice((0, 0, 0.0005, 0.002)))
+        if way in ("map", "break"):
+            kind = rng.choice(("coroutine", "coroutine", "function"))
+            tools = [draw.tool(mapper=True)] * rng.randint(1, 5)
+        else:
+            kind = None
+            tools = [draw.tool(self.tool, way) for _ in range(rng.choice((1, 1, 2, 3)))]
+        works = []
+        for tool in tools:
+            elder = self.children[-1] if self.children and kind is None else None
+            if elder is not None and draw.waits_badly(tool, elder.tool):
+                elder = None
+            number = (*self.number, len(self.children))
+            works.append(Work(draw, number, tool, depth + 1, kind, elder))
+            if kind is None:
+                self.children.append(works[-1])
+            else:
+                self.children.append(None)  # an item has no task that could be waited for
+        return Step(way, tuple(works), rng.random())
+
+    def family(self):
+        yield self
+        for step in self.steps:
+            for work in step.works:
+                yield from work.family()
+
+    def __repr__(self):
+        return f"{self.kind} {self.number}"
