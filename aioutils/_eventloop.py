@@ -121,6 +121,8 @@ def halt(loop: asyncio.AbstractEventLoop) -> None:
     it is the parent's. Private, but nothing may be lost that only a handle keeps alive."""
     for handle in getattr(loop, "_ready", ()):
         handle._cancelled = True
+    # From 3.14 on the task that forked finds, as its step ends, that it is on no running loop.
+    loop.set_exception_handler(lambda loop, context: None)
     loop.stop()
 
 
@@ -238,9 +240,11 @@ def is_stuck(loop: Any) -> bool | None:
 
 
 def _has_tasks(loop: Any) -> bool:
-    """Private, where there is such a set: `all_tasks` walks it, and it once may have been large."""
-    everywhere = getattr(asyncio.tasks, "_scheduled_tasks", (loop,))
-    return bool(len(everywhere) and asyncio.all_tasks(loop))
+    """Private, in 3.12 and 3.13: there `all_tasks` walks a set that once may have been large."""
+    tasks: Any = asyncio.tasks
+    if (3, 12) <= sys.version_info < (3, 14) and not tasks._scheduled_tasks:
+        return False
+    return bool(asyncio.all_tasks(loop))
 
 
 def _is_clean(loop: Any) -> bool:

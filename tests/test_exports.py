@@ -56,6 +56,7 @@ def test_only_the_standard_library_is_imported(run_script):
         for name in ["aioutils", *sys.argv[1:]]:
             importlib.import_module(name)
         tops = {name.partition(".")[0] for name in set(sys.modules) - before}
+        tops -= {"_missing_stdlib_info"}  # what Debian says of a part that is another package
         print(json.dumps(sorted(tops - sys.stdlib_module_names)))
         """,
         *modules,
