@@ -143,15 +143,16 @@ class Loop(Driven):
         signals = Signals(wait.wake)
         try:
             with signals:
-                if self.private and asyncio._get_running_loop() is None and self._elect(wait):
-                    wait.target = Passes(self.event_loop)  # it stops the loop that it passes over
-                    self._drive(wait, None, signals)
+                try:
+                    if self.private and asyncio._get_running_loop() is None and self._elect(wait):
+                        wait.target = Passes(self.event_loop)  # it stops the loop it passes over
+                        self._drive(wait, None, signals)
+                finally:
+                    self._resign(wait)  # while no signal can interrupt that
         except BaseException:
-            self._resign(wait)
             self._clean_up()
             raise
         finally:
-            self._resign(wait)
             if self.is_left():
                 self.release()
 
