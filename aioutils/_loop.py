@@ -226,6 +226,7 @@ class Loop(Driven):
                 wait.begin()
                 try:
                     with Signals(wait.wake, patient=False) as signals:
+                        signals.take_over()
                         self._wait(wait, None, signals)
                 finally:
                     helpers.append(wait.helper)
