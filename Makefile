@@ -22,6 +22,8 @@ V := .venv/$(X.Y)
 PY := $(V)/bin/python
 PIP := $(PY) -m pip --disable-pip-version-check --quiet
 PYTEST := -m pytest $(ARGS)
+# What has a long form.
+LONG := tests/stress $(addprefix tests/,contract/test_ctrl_c.py leaks/test_dropped_tools.py test_loop.py test_memory.py)
 # The directory itself stands for files that were removed.
 SOURCES := aioutils $(wildcard aioutils/*.py aioutils/py.typed) setup.cfg pyproject.toml
 
@@ -77,7 +79,7 @@ bench: $(V)/.installed $(V)/.contenders
 	$(PY) benchmarks/bench.py $(if $(filter fast,$(BENCH)),--fast) $(ARGS)
 
 stress: $(V)/.installed
-	AIOUTILS_STRESS=long $(PY) -P $(PYTEST) --timeout=1800 tests/stress
+	AIOUTILS_STRESS=long $(PY) -P $(PYTEST) --timeout=1800 $(LONG)
 
 clean:
 	rm -rf .venv benchmarks/results build dist *.egg-info .coverage .coverage.* htmlcov .pytest_cache .mypy_cache .ruff_cache

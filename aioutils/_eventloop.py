@@ -165,9 +165,18 @@ def abandon(loop: asyncio.AbstractEventLoop) -> None:
     """Closes a loop on which nothing may be run any more, and ends what users left on it."""
     strays = asyncio.all_tasks(loop)
     loop.close()  # first, or async generators would want it to run
+    if loop.get_exception_handler() is None:
+        loop.set_exception_handler(_complain)
     for stray in strays:
         stray._log_destroy_pending = False  # type: ignore[attr-defined]
         forget(stray)
+
+
+def _complain(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    """Unless it is of a second Ctrl-C, which came in the midst of a user's task, and has left
+    the wait: nobody can retrieve it from the task."""
+    if not isinstance(context.get("exception"), (KeyboardInterrupt, SystemExit)):
+        loop.default_exception_handler(context)
 
 
 def forget(task: "asyncio.Task[Any]") -> None:

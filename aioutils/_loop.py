@@ -143,15 +143,16 @@ class Loop(Driven):
         signals = Signals(wait.wake)
         try:
             with signals:
-                if self.private and asyncio._get_running_loop() is None and self._elect(wait):
-                    wait.target = Passes(self.event_loop)  # it stops the loop that it passes over
-                    self._drive(wait, None, signals)
+                try:
+                    if self.private and asyncio._get_running_loop() is None and self._elect(wait):
+                        wait.target = Passes(self.event_loop)  # it stops the loop it passes over
+                        self._drive(wait, None, signals)
+                finally:
+                    self._resign(wait)  # while no signal can interrupt that
         except BaseException:
-            self._resign(wait)
             self._clean_up()
             raise
         finally:
-            self._resign(wait)
             if self.is_left():  # pragma: no cover: another thread closed the tool meanwhile
                 self.release()
 
@@ -229,6 +230,7 @@ class Loop(Driven):
                 wait.begin()
                 try:
                     with Signals(wait.wake, patient=False) as signals:
+                        signals.take_over()
                         self._wait(wait, None, signals)
                 finally:
                     helpers.append(wait.helper)

@@ -2,7 +2,7 @@
 
 It is a generator that yields what it waits for. `run` waits in sync code; what a wait raises
 (Ctrl-C) is thrown into the procedure, which may go on cleaning up. `arun` waits on the running
-loop; a cancellation cancels the tool's tasks, and is raised at the end.
+loop; a cancellation is raised at the end.
 """
 
 import asyncio
@@ -55,7 +55,8 @@ def _run(steps: Steps[T], wait: Callable[[Waitable], object]) -> T:
             return end.value  # type: ignore[no-any-return]
 
 
-async def arun(steps: Steps[T], scheduler: Scheduler, fix: str) -> T:
+async def arun(steps: Steps[T], scheduler: Scheduler, fix: str, *, ends_all: bool = True) -> T:
+    """`ends_all`: it waits for the end of the tool, which a cancellation hastens."""
     cancelled: asyncio.CancelledError | None = None
     try:
         target = next(steps)
@@ -67,7 +68,8 @@ async def arun(steps: Steps[T], scheduler: Scheduler, fix: str) -> T:
                         await pause(target, fix)
                     except asyncio.CancelledError as error:
                         cancelled = error
-                        scheduler.cancel_all()
+                        if ends_all:
+                            scheduler.cancel_all()
                     finally:
                         family.untie()
             except Exception as error:  # it was refused

@@ -148,7 +148,7 @@ class Stream(Closing, Waitable, Generic[T]):
     async def aclose(self) -> None:
         """`close` in async code."""
         if not self._over:
-            await arun(self._stopping(), self._scheduler, _FIX)
+            await arun(self._stopping(), self._scheduler, _FIX, ends_all=False)
 
     def _step(self) -> Any:
         """The next item, or WAIT, or END."""

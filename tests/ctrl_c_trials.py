@@ -45,9 +45,10 @@ def trial(scenario, ledger, number, expected, delay):
         if scenario is blocked_loop:  # until it was noted
             while not signal.getsignal(number).__self__.noted:
                 time.sleep(0.0002)
-        elif scenario in GIVEN_UP:  # until it was delivered
+        elif scenario in GIVEN_UP:  # until it was delivered, and the clean-up has begun
             while signal.getsignal(number).__self__._patient:
                 time.sleep(0.0002)
+            time.sleep(0.01)
         else:
             return
         time.sleep(delay)

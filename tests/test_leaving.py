@@ -117,3 +117,33 @@ async def test_a_failure_in_a_map_goes_before_a_cancellation_that_comes_as_the_r
         await task
     assert seen == ["in the map"]
     await pool.aclose()
+
+
+@on_a_loop
+async def test_a_cancellation_as_an_iteration_cleans_up_leaves_the_other_tasks_alone():
+    async def item(n):
+        if n:
+            try:
+                await asyncio.Event().wait()
+            finally:
+                cleaning.set()
+                await asyncio.sleep(0.01)
+                log.append("cleaned up")
+        return n
+
+    async def iterate():
+        async with contextlib.aclosing(pool.imap(item, range(2))) as results:
+            async for _ in results:
+                break
+
+    log, cleaning, go_on = [], asyncio.Event(), asyncio.Event()
+    async with Pool(4) as pool:
+        other = pool.spawn(go_on.wait())
+        iterating = asyncio.create_task(iterate())
+        await cleaning.wait()
+        iterating.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await iterating
+        assert log == ["cleaned up"]
+        go_on.set()
+        assert await other is True

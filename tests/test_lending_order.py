@@ -268,3 +268,26 @@ def test_a_long_line_of_tasks_that_each_await_the_one_before(deadline):
 
         group.spawn(release())
         assert last.result() == 3_999
+
+
+def test_a_ladder_of_tasks_that_await_both_of_the_step_below_is_looked_at_once(deadline):
+    """There are 2 ** 40 ways down; who is awaited, and begins to wait itself, looks at them."""
+
+    async def step(below):
+        await asyncio.gather(*below)
+
+    async def top():
+        await asyncio.sleep(0.001)  # somebody waits for it by then
+        asyncio.get_running_loop().call_later(0.01, all_wait.set)
+        await asyncio.gather(*below)
+        return "down"
+
+    all_wait = asyncio.Event()
+    with Group() as group, deadline(3):
+        below = [group.spawn(all_wait.wait) for _ in range(2)]
+        for _ in range(40):
+            below = [group.spawn(step, below) for _ in range(2)]
+        above = group.spawn(top)
+        waits = group.spawn(step, [above])
+        assert above.result() == "down"
+        assert waits.result() is None

@@ -3,6 +3,7 @@
 import _signal
 import asyncio
 import contextlib
+import gc
 import signal
 import socket
 import threading
@@ -11,7 +12,7 @@ import time
 import pytest
 from four_tools import DEBUG, forever, returns, until_cancelled
 
-from aioutils import Group, OrderedYielder, Pool, Yielder, _admission, _eventloop, _work
+from aioutils import Group, OrderedYielder, Pool, Yielder, _admission, _eventloop, _loop, _work
 from aioutils._loop import Loop
 from aioutils._scheduler import Scheduler
 from aioutils._stream import Stream
@@ -338,6 +339,57 @@ def test_a_second_signal_gives_up_on_a_dropped_tool(told):
     with pytest.raises(error):
         del group
         time.sleep(5)
+
+
+@signals
+def test_a_second_signal_in_the_midst_of_a_users_task_is_raised_once_and_not_logged(nothing_leaks):
+    async def stuck():
+        try:
+            await forever()
+        finally:
+            asyncio.get_running_loop().call_soon(interrupt)
+            await forever()
+
+    def interrupt():
+        signal.raise_signal(signal.SIGINT)
+        users.append(asyncio.ensure_future(interrupted()))
+
+    async def interrupted():
+        await asyncio.sleep(0.01)  # until the first was delivered
+        signal.raise_signal(signal.SIGINT)
+
+    users = []
+    group = Group()
+    group.spawn(stuck)
+    group.join(timeout=0)
+    with pytest.raises(KeyboardInterrupt):
+        group.close()
+    assert isinstance(users[0]._exception, KeyboardInterrupt)
+    users.clear()
+    gc.collect()
+    assert nothing_leaks == []
+
+
+@signals
+def test_a_second_signal_just_before_the_clean_up_gives_it_up(monkeypatch, deadline):
+    def interrupted(schedulers):
+        signal.raise_signal(signal.SIGINT)
+        return winding_down(schedulers)
+
+    async def stuck():
+        try:
+            await forever()
+        finally:
+            signal.raise_signal(signal.SIGINT)
+            await forever()
+
+    winding_down = _loop.winding_down
+    monkeypatch.setattr(_loop, "winding_down", interrupted)
+    group = Group()
+    group.spawn(stuck)
+    group.join(timeout=0)
+    with deadline(10), pytest.raises(KeyboardInterrupt):
+        group.close()
 
 
 def test_an_iteration_that_was_never_made_goes_in_silence():

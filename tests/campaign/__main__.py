@@ -88,7 +88,7 @@ def main(first, count=1):
         found = run(seed, factory, watchdog, complaints)
         if found:
             failed += 1
-            print(f"program {seed}:", *found, sep="\n", file=sys.stderr, flush=True)
+            print(f"AIOUTILS_SEED={seed}:", *found, sep="\n", file=sys.stderr, flush=True)
             if not count:
                 break
     return failed

@@ -27,7 +27,7 @@ class Watchdog:
                     self._bark()
 
     def _bark(self):
-        print(f"program {self._seed} hangs", file=sys.stderr, flush=True)
+        print(f"AIOUTILS_SEED={self._seed} hangs", file=sys.stderr, flush=True)
         faulthandler.dump_traceback(all_threads=True)
         for tool in self._program.tools:
             loop = tool._scheduler.loop

@@ -2,9 +2,11 @@
 
 import asyncio
 import contextvars
+import gc
 import threading
+import weakref
 
-from four_tools import finish, returns
+from four_tools import finish, returns, start
 
 VAR = contextvars.ContextVar("VAR", default="unset")
 
@@ -185,3 +187,24 @@ def test_the_same_loop_serves_every_wait(tool):
         finish(tool)
         loops.append(task.result())
     assert loops[0] is loops[1] is loops[2]
+
+
+def test_a_task_that_only_its_own_future_leads_to_is_kept(tool):
+    """The loop holds its tasks weakly; what they wait for may be held by nobody else."""
+    futures, ended = [], []
+
+    async def waits():
+        future = asyncio.get_running_loop().create_future()
+        futures.append(weakref.ref(future))
+        ended.append(await future)
+
+    async def collects():
+        gc.collect()
+        futures[0]().set_result("kept")
+
+    tool.spawn(waits)
+    start(tool)
+    gc.collect()
+    tool.spawn(collects)
+    finish(tool)
+    assert ended == ["kept"]

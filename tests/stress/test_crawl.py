@@ -109,6 +109,8 @@ def test_every_page_of_a_faulty_site_is_fetched_or_accounted_for(make, end, even
             # that of who asks: the session has left no other
             eventually(lambda: pool.apply(later.ledger)["open"] == 1)
             faults = pool.apply(later.ledger)["faults"]
+    requests, wrong = sum(faults.values()), sum(faults[fault] for fault in FAULTS)
+    print(f"{COUNT:,} pages, {len(failed)} broken: {requests:,} requests, {wrong:,} went wrong")
     assert failed == site.broken.keys()
     assert crawl.fetched == {n: site.page(n) for n in range(COUNT) if n not in site.broken}
     assert faults.keys() == {"", *HARMLESS, *FAULTS}

@@ -64,15 +64,17 @@ def test_a_million_that_wait_are_small_and_all_run():
 def test_a_million_that_wait_are_cancelled(how):
     y = Yielder(10)
     tasks = [y.spawn(returns(n)) for n in range(MANY)]
+    start = time.perf_counter()
     if how == "cancel":
         y.cancel()
     elif how == "break":
         for _ in y:
             break
-    _, took = timed(y.close)
+    y.close()
+    took = time.perf_counter() - start
     assert len(y) == 0 and all(task.done() for task in tasks)
     assert sum(task.cancelled() for task in tasks) > MANY - 2000
-    print(f"{MANY:,} waiting: closed in {took:.2f} s, after {how}")
+    print(f"{MANY:,} waiting: ended by {how} in {took:.2f} s")
 
 
 def test_a_wait_for_a_million_ends_in_time():

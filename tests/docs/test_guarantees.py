@@ -1,0 +1,35 @@
+"""Each promise of docs/guarantees.md names a test, by a part of its name: there is one."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+TESTS = Path(__file__).parents[1]
+PAGE = TESTS.parent / "docs" / "guarantees.md"
+
+NAMES = [
+    f"{path.stem}::{name}"
+    for path in TESTS.rglob("test_*.py")
+    for name in re.findall(r"^(?:async )?def (test_\w+)", path.read_text(), re.MULTILINE)
+]
+
+
+def shown_by(page):
+    """What stands in backquotes in the last column of each row, for pytest's -k."""
+    rows = [row.rstrip().split("|") for row in page.splitlines() if row.startswith("|")]
+    return [choice for row in rows for choice in re.findall(r"`(.+?)`", row[-2])]
+
+
+CHOICES = shown_by(PAGE.read_text())
+
+
+@pytest.mark.parametrize("choice", CHOICES)
+def test_what_a_promise_names_is_a_test(choice):
+    words = choice.split(" and ")
+    assert any(all(word in name for word in words) for name in NAMES)
+
+
+def test_the_page_names_many():
+    assert len(CHOICES) > 50
+    assert shown_by("| a | `b` |\n| c | `d`, `e and f` |\n`g`") == ["b", "d", "e and f"]
