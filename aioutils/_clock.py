@@ -34,8 +34,10 @@ class Standing(asyncio.AbstractEventLoop):
         _wakeups[id(self)] = (getattr(self, "_ssock", None), getattr(self, "_csock", None))
 
     def close(self) -> None:
-        super().close()
-        _wakeups.pop(id(self), None)
+        try:
+            super().close()
+        finally:
+            _wakeups.pop(id(self), None)
 
     def __del__(self) -> None:
         """Whose tool it is closes it, and the collector may have come here first."""

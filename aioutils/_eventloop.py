@@ -164,7 +164,10 @@ def disown(task: "asyncio.Task[None]") -> "asyncio.Task[None]":
 def abandon(loop: asyncio.AbstractEventLoop) -> None:
     """Closes a loop on which nothing may be run any more, and ends what users left on it."""
     strays = asyncio.all_tasks(loop)
-    loop.close()  # first, or async generators would want it to run
+    try:
+        loop.close()  # first, or async generators would want it to run
+    except RuntimeError:
+        pass  # a second signal found uvloop about to start or to stop: now it runs for ever
     if loop.get_exception_handler() is None:
         loop.set_exception_handler(_complain)
     for stray in strays:

@@ -24,7 +24,7 @@ class Crowd:
         self.until = time.monotonic() + seconds
         self.lock = threading.Lock()
         self.begun = self.ended = self.spawned = self.told = 0
-        self.calls = self.interrupts = 0
+        self.calls = self.interrupts = self.sent = self.handled = 0
         self.interruptible = False
         self.failures, self.raised, self.seen = [], set(), set()
 
@@ -135,6 +135,7 @@ class Crowd:
             signal.signal(signal.SIGINT, before)
 
     def interrupt(self, *_):
+        self.handled += 1
         if self.interruptible:
             self.interruptible = False  # once: the clean-up is not what is to be interrupted
             raise KeyboardInterrupt
@@ -143,7 +144,9 @@ class Crowd:
         rng = random.Random(f"{self.seed} signals")
         while time.monotonic() < self.until - 0.1:
             time.sleep(0.01 + rng.random() * 0.1)
-            os.kill(os.getpid(), signal.SIGINT)
+            if self.sent == self.handled:  # a second one would give up what the first cleans up
+                self.sent += 1
+                os.kill(os.getpid(), signal.SIGINT)
 
     def run(self):
         faulthandler.dump_traceback_later(self.seconds + 30, exit=False)

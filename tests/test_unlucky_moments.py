@@ -534,3 +534,38 @@ def test_leaving_a_block_ends_though_another_thread_closes_the_tool_just_then(
         assert not group.join(0)
         monkeypatch.setattr(Scheduler, "post", post_late)
     assert task.cancelled()
+
+
+def test_a_loop_that_an_interrupt_left_as_if_it_ran_is_given_up():
+    """uvloop, if a second signal comes as it starts or stops."""
+
+    class Loop(asyncio.SelectorEventLoop):
+        interrupted = False
+
+        def run_forever(self):
+            if self.interrupted:
+                raise RuntimeError("this event loop is already running")
+            super().run_forever()
+            if len(loops) == 1:
+                self.interrupted = True
+                raise KeyboardInterrupt
+
+        def close(self):
+            if self.interrupted:
+                raise RuntimeError("Cannot close a running event loop")
+            super().close()
+
+    def factory():
+        loops.append(Loop())
+        return loops[-1]
+
+    loops = []
+    with Group(loop_factory=factory) as group:
+        task = group.spawn(forever())
+        with pytest.raises(KeyboardInterrupt):
+            group.join(timeout=0.01)
+        assert task.cancelled() and len(group) == 0
+        assert group.spawn(returns(2)).result() == 2
+    first, _ = loops
+    first.interrupted = False
+    first.close()
