@@ -37,7 +37,7 @@ class Admission(Roster):
     def pump(self) -> None:
         """Starts as many as there are slots for, a slice at a time."""
         if self.loop is None or not (self.loop.admits and self.loop.is_here()):
-            return  # it stays due, until the loop is ready for it
+            return  # pragma: no cover: it moved to another loop, just now, and stays due there
         self._due = True  # what comes in until the end of this is seen here
         try:
             for _ in range(len(self._inbox)):  # some post themselves again
@@ -118,7 +118,7 @@ class Admission(Roster):
         """All bookkeeping of a job is here: what asyncio runs is this."""
         work, job._work = job._work, None
         try:
-            if LAZY:
+            if LAZY:  # pragma: no cover: before 3.12
                 await started()
             current.set(job)
             job._outcome = await work

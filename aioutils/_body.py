@@ -41,6 +41,8 @@ class Body:
             if error is None:
                 raise
             cancel_again()  # the block's own exception leaves
+        except GeneratorExit:  # given up: there may be no loop any more
+            raise
         except BaseException:
             cancel_again()
             raise

@@ -129,7 +129,7 @@ def halt(loop: asyncio.AbstractEventLoop) -> None:
 # Before 3.12 a task takes its first step a pass later.
 LAZY = sys.version_info < (3, 12)
 
-if sys.version_info >= (3, 12):
+if sys.version_info >= (3, 12):  # pragma: no cover: each version has one of the two
     # Makes an asyncio task, and takes its first step at once. On the running loop. The class
     # itself, with `eager_start=True` at the call: a partial costs a fifth of the start.
     start: Callable[..., "asyncio.Task[None]"] = asyncio.Task
@@ -137,7 +137,7 @@ if sys.version_info >= (3, 12):
     async def started() -> None:
         """The first that `run` awaits."""
 
-else:
+else:  # pragma: no cover
 
     def start(
         run: Coroutine[Any, Any, None],

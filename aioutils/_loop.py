@@ -23,7 +23,7 @@ from ._eventloop import LoopFactory
 from ._owner import winding_down
 from ._signals import Signals
 from ._waiting import AllOf, Helper, Hold, Passes, Wait, Waitable
-from ._warnings import warn_blocked
+from ._warnings import warn_blocked, warn_dropped
 from .errors import DeadlockError
 
 _LOOK = 0.1  # seconds, after which a finalizer asks whether anything can still happen
@@ -64,7 +64,7 @@ class Loop(Driven):
     def is_stuck(self, since: float) -> bool:
         """True if nothing can ever happen on it: no handle, timer, descriptor, function in a
         thread. A loop that does not tell is believed for a while after `since`."""
-        if self._event_loop is None:
+        if self._event_loop is None:  # pragma: no cover: another thread ended it, just now
             return True
         if any(scheduler.is_calling() for scheduler in self.schedulers):
             return False
@@ -153,7 +153,7 @@ class Loop(Driven):
             self._clean_up()
             raise
         finally:
-            if self.is_left():
+            if self.is_left():  # pragma: no cover: another thread closed the tool meanwhile
                 self.release()
 
     def _wait(self, wait: Wait, deadline: float | None, signals: Signals) -> bool:
@@ -208,13 +208,17 @@ class Loop(Driven):
 
     def close_orphans(self) -> None:
         gone, begun = AllOf(tuple(self.orphans.values())), monotonic()
+        stuck: list[str] = []
         try:
             while not self.wait(gone, _LOOK, last=False):
                 if self.is_stuck(begun):
+                    stuck += map(repr, self.orphans)
                     break
         finally:
             for orphan in self.take_orphans():  # Ctrl-C, or nothing can end them
                 orphan.abandon()
+        for who in stuck:
+            warn_dropped(who)
 
     def _clean_up(self, helper: Helper | None = None) -> bool:
         """Cancels every task and waits for its end; True, or False if a second signal came in

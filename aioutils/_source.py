@@ -150,8 +150,8 @@ class AsyncSource(Moment):
             self.error = error
         finally:
             self.over = True
-            if self._job is not None:
-                self._scheduler.unpark(self._job)
+            assert self._job is not None
+            self._scheduler.unpark(self._job)
             self.crew.order.tell()
             del self
 
@@ -163,7 +163,7 @@ class AsyncSource(Moment):
 
 
 def _open(room: "asyncio.Future[None]") -> None:
-    if not room.done():
+    if not room.done():  # pragma: no branch: its task was cancelled, just now
         room.set_result(None)
 
 

@@ -181,7 +181,7 @@ class _Kept:
                 _end(self.calls, done)
             done.get()
             while ending.is_alive():  # join() would make up another thread, which stays for ever
-                time.sleep(0)
+                time.sleep(0)  # pragma: no cover: it may have ended by now
 
 
 def _end(kept: list[SyncCalls], done: SimpleQueue[None]) -> None:

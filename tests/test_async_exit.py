@@ -6,7 +6,7 @@ import pytest
 from four_tools import MAKERS, fails, forever, returns, until_cancelled
 from on_a_loop import on_a_loop, start_all
 
-from aioutils import ClosedError, Group, Pool
+from aioutils import ClosedError, DeadlockError, Group, Pool, Yielder
 
 
 @pytest.fixture(params=MAKERS)
@@ -307,3 +307,66 @@ async def test_a_task_that_its_own_timeout_cancels_just_now_is_cancelled_all_the
     assert not pending
     assert task.cancelled()
     group.take_errors()
+
+
+@on_a_loop
+async def test_cancelled_again_as_it_cleans_up_an_iteration_is_cancelled_once():
+    async def consume():
+        y = Yielder()
+        y.spawn(until_cancelled(log))
+        async for _ in y:
+            pass
+
+    log = []
+    task = asyncio.create_task(consume())
+    await start_all()
+    task.cancel()
+    await asyncio.sleep(0)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert log == ["cleaned up"]
+
+
+@on_a_loop
+async def test_who_closes_an_iteration_whose_items_wait_for_him_is_refused_and_they_are_cancelled():
+    async def wait_for_who_closes(n):
+        try:
+            if n:
+                await taken.wait()
+                await closing
+        except asyncio.CancelledError:
+            log.append("cancelled")
+
+    async def close():
+        stream = pool.imap_unordered(wait_for_who_closes, range(2))
+        await anext(stream)
+        taken.set()
+        await start_all()
+        with pytest.raises(DeadlockError):
+            await stream.aclose()
+        return "closed"
+
+    log, taken = [], asyncio.Event()
+    async with Pool(5) as pool:
+        closing = pool.spawn(close)
+        assert await closing == "closed"
+    assert log == ["cancelled"]
+
+
+def test_a_coroutine_that_is_closed_as_it_leaves_a_block_gives_the_tool_up():
+    async def main():
+        async with Group() as group:
+            group.spawn(forever())
+
+    async def begin():
+        task = asyncio.create_task(main())
+        await start_all()
+        return task
+
+    loop = asyncio.new_event_loop()
+    task = loop.run_until_complete(begin())
+    task._log_destroy_pending = False
+    with pytest.warns(ResourceWarning, match="could not clean up"):
+        task.get_coro().close()
+    loop.close()

@@ -4,6 +4,7 @@ import asyncio
 import itertools
 
 import pytest
+from four_tools import forever, start
 
 from aioutils import OrderedYielder, Yielder
 
@@ -252,3 +253,25 @@ def test_a_full_buffer_does_not_keep_a_task_from_what_it_waits_for(kind, size):
     y = kind(size, buffer=2)
     y.spawn(parent())
     assert sorted(map(str, y)) == ["0", "1", "2", "last", "last"]
+
+
+@yielders
+def test_a_task_may_wait_for_a_stream_whose_buffer_is_full(kind):
+    async def last(stream):
+        await stream
+        return "last"
+
+    y = kind(3, buffer=1)
+    y.spawn(last, y.spawn(Numbers(5, waits=False)))
+    assert sorted(y) == [*"12345", "last"]
+
+
+def test_what_a_stream_behind_an_unfinished_task_gave_goes_with_the_rest():
+    with OrderedYielder(buffer=5) as y:
+        y.spawn(forever)
+        y.spawn(Numbers(9))
+        start(y)
+        order = y._scheduler.order
+        assert order.backlog() == 5
+        order.clear()
+        assert order.backlog() == 0

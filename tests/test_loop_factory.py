@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import os
+import socket
 import sys
 import time
 
@@ -10,7 +11,7 @@ import pytest
 import uvloop
 from four_tools import finish, start
 
-from aioutils import Group, OrderedYielder, Pool, Yielder
+from aioutils import Group, OrderedYielder, Pool, Yielder, _eventloop
 
 FACTORIES = [uvloop.new_event_loop, asyncio.new_event_loop, asyncio.SelectorEventLoop]
 
@@ -259,3 +260,26 @@ def test_a_loop_ends_in_an_orderly_way_though_a_thread_stops_it_too_late():
     with Group(loop_factory=Loop) as group:
         loop = group.spawn(running_loop).result()
     assert ended == [loop] and loop.is_closed()
+
+
+@pytest.mark.skipif(_eventloop.LAZY, reason="on uvloop, what was started is not held back there")
+def test_a_reused_worker_begins_nothing_before_the_network_was_looked_at(factory):
+    async def work(n):
+        if len(read) < sent:
+            early.append(n)
+        if n == 0:
+            asyncio.get_running_loop().add_reader(here, lambda: read.extend(here.recv(9)))
+        for _ in range(n % 3):
+            await asyncio.sleep(0)
+
+    async def leave():
+        asyncio.get_running_loop().remove_reader(here)
+
+    here, there = socket.socketpair()
+    sent, read, early = 0, [], []
+    with here, there, Pool(2, loop_factory=factory) as pool:
+        for _ in pool.imap(work, range(40), isolate=False):
+            there.send(b"x")
+            sent += 1
+        pool.spawn(leave).result()
+    assert (sent, early) == (40, [])

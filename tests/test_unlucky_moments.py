@@ -33,6 +33,7 @@ def test_an_interrupt_as_a_spawn_wakes_the_loop_leaves_it_ready_to_be_woken(in_t
             return super().call_soon_threadsafe(*args, **kwargs)
 
     async def stay():
+        await asyncio.sleep(0.001)  # while tasks start, nobody needs to be woken
         running.set()
         await forever()
 
@@ -111,6 +112,24 @@ def test_an_interrupt_as_a_loop_is_bound_leaves_the_tool_as_it_was(monkeypatch):
         with pytest.raises(KeyboardInterrupt):
             group.join()
         assert task.result(5) == 1
+
+
+def test_an_interrupt_as_a_tool_moves_to_another_loop_ties_it_to_none(monkeypatch):
+    def interrupted(scheduler):
+        monkeypatch.setattr(Scheduler, "wake", wake)
+        raise KeyboardInterrupt
+
+    async def elsewhere():
+        async with group:
+            return await task
+
+    wake = Scheduler.wake
+    group = Group()
+    task = group.spawn(returns(1))
+    monkeypatch.setattr(Scheduler, "wake", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        group.join()
+    assert asyncio.run(elsewhere()) == 1
 
 
 def test_an_interrupt_as_one_tool_starts_its_tasks_keeps_none_of_another_waiting(monkeypatch):

@@ -117,6 +117,22 @@ def test_a_fork_between_two_results_of_a_yielder(script, kind):
     assert lines == []
 
 
+@pytest.mark.parametrize("kind", ["Yielder", "OrderedYielder"])
+def test_a_child_that_was_forked_in_a_task_leaves_the_iteration(script, kind):
+    lines = script(
+        FORKING.format(ends="return 'forked'", tool="group")
+        + f"""
+    group, y = Group(), {kind}()
+    y.spawn(forking)
+    y.spawn(sibling, 1)
+    results = list(y)
+    assert results == ([] if pid else ["forked"])
+    ended("left")
+    """
+    )
+    assert sorted(lines) == sorted("sibling 1 sibling 1 ended left".split())
+
+
 @pytest.mark.parametrize("name", ["imap", "imap_unordered"])
 def test_a_fork_between_two_results_of_imap(script, name):
     script(f"""

@@ -235,3 +235,24 @@ def test_waiting_long_for_orphans_costs_no_stack():
     outer.join()
     outer.close()
     assert depths[0] == depths[2]
+
+
+@pytest.mark.asyncios_loop  # others do not tell that nothing can happen, and are believed for long
+def test_an_orphan_whose_clean_up_can_never_end_is_given_up_with_a_warning(deadline):
+    async def stay():
+        try:
+            await asyncio.sleep(3600)
+        finally:
+            await asyncio.get_running_loop().create_future()
+
+    def drop():
+        nonlocal scope
+        del scope
+
+    outer = Group()
+    scope = Group(within=outer)
+    scope.spawn(stay)
+    outer.spawn(drop)
+    outer.join()
+    with deadline(5), pytest.warns(ResourceWarning, match="could not clean up"):
+        outer.close()
