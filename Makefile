@@ -23,7 +23,7 @@ PY := $(V)/bin/python
 PIP := $(PY) -m pip --disable-pip-version-check --quiet
 PYTEST := -m pytest $(ARGS)
 # What has a long form.
-LONG := tests/stress $(addprefix tests/,contract/test_ctrl_c.py leaks/test_dropped_tools.py test_loop.py test_memory.py)
+LONG := tests/stress $(addprefix tests/,leaks/test_dropped_tools.py test_loop.py test_memory.py)
 # The directory itself stands for files that were removed.
 SOURCES := aioutils $(wildcard aioutils/*.py aioutils/py.typed) setup.cfg pyproject.toml
 

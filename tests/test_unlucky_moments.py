@@ -33,6 +33,7 @@ def test_an_interrupt_as_a_spawn_wakes_the_loop_leaves_it_ready_to_be_woken(in_t
             return super().call_soon_threadsafe(*args, **kwargs)
 
     async def stay():
+        await asyncio.sleep(0.001)  # while tasks start, nobody needs to be woken
         running.set()
         await forever()
 
