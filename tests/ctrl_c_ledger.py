@@ -110,7 +110,8 @@ class Ledger:
     async def blocks(self):
         self.blocked.set()
         self.pauses[:] = [0] * 64  # or nobody who cleans up would be in time
-        time.sleep(60)
+        while True:
+            time.sleep(0.001)  # a longer one would not end, if a signal came on its brink
 
     def function(self):
         """For a worker thread: it can't be stopped, so it is waited for."""
