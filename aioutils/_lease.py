@@ -13,6 +13,7 @@ import asyncio
 import os
 import threading
 from collections import Counter
+from contextlib import suppress
 from contextvars import ContextVar
 from functools import partial
 
@@ -169,9 +170,15 @@ async def _although_cancelled(turn: Turn) -> None:
 
 
 def _set(future: "asyncio.Future[None]") -> None:
+    loop = future.get_loop()
     # Closed: its tool was given up, and the collector hides from us who waits there.
-    if not (future.done() or future.get_loop().is_closed()):
+    if future.done() or loop.is_closed():
+        return
+    if asyncio._get_running_loop() is loop:
         future.set_result(None)
+    else:  # another thread closed the tool, say
+        with suppress(RuntimeError):  # the loop is closed just now
+            loop.call_soon_threadsafe(_set, future)
 
 
 class _Return(Moment):

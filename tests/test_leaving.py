@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import threading
 
 import pytest
 from on_a_loop import on_a_loop, start_all
@@ -147,3 +148,24 @@ async def test_a_cancellation_as_an_iteration_cleans_up_leaves_the_other_tasks_a
         assert log == ["cleaned up"]
         go_on.set()
         assert await other is True
+
+
+@on_a_loop
+async def test_who_awaits_the_end_of_a_tool_that_a_thread_closes_is_woken():
+    async def stays():
+        try:
+            await asyncio.Event().wait()
+        finally:
+            await asyncio.sleep(0.01)
+
+    pool = Pool(2)
+    pool.spawn(stays)
+    waiting = asyncio.create_task(pool.wait())
+    await start_all()
+    thread = threading.Thread(target=pool.close)
+    thread.start()
+    while not pool._scheduler._closing:
+        await asyncio.sleep(0)
+    await waiting
+    await pool.aclose()
+    thread.join()

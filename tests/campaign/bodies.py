@@ -7,7 +7,7 @@ import time
 from concurrent.futures import CancelledError
 
 from on_a_loop import wait_for
-from works import Boom, Halt
+from works import Boom
 
 from aioutils import ClosedError, DeadlockError, WrongLoopError
 
@@ -63,9 +63,6 @@ class Bodies:
         except Boom as error:
             work.outcome, work.error = "raised", error
             raise
-        except Halt:
-            work.outcome = "halted"
-            raise
         finally:
             self.ledger.end(work)
 
@@ -89,8 +86,6 @@ class Bodies:
                 self.ledger.promise(may_be_refused, work, "refused:", repr(error))
 
     def conclude(self, work):
-        if work.halts:
-            raise Halt(work.number)
         if work.fails:
             self.ledger.fail(work)
         return work.result

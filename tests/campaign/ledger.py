@@ -7,7 +7,7 @@ import threading
 from collections import Counter, defaultdict
 from concurrent.futures import CancelledError
 
-from works import Boom, Halt
+from works import Boom
 
 from aioutils import ClosedError, DeadlockError, UnfinishedError, WrongLoopError
 
@@ -109,7 +109,7 @@ class Ledger(logging.Handler):
         """Around what a thread does with a tool: what may leave it."""
         try:
             yield
-        except (Boom, Halt, BaseExceptionGroup, UnfinishedError) as error:
+        except (Boom, BaseExceptionGroup, UnfinishedError) as error:
             self.see(error)
         except (TimeoutError, CancelledError) as error:
             self.see(error)
@@ -160,7 +160,7 @@ class Ledger(logging.Handler):
             self.promise(task.cancelled(), work, work.outcome, task)
             self.promise(not self.nobody_cancels, work, "was cancelled by nobody:", task)
         elif not (work.kind == "function" and task.cancelled()):  # it ran to its end all the same
-            state = "failed" if work.outcome in ("raised", "halted") else "done"
+            state = "failed" if work.outcome == "raised" else "done"
             self.promise(task._state.value == state, work, work.outcome, task)
 
     def _check_failures(self):

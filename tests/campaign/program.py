@@ -20,7 +20,6 @@ from tools import Tools
 
 from aioutils import DeadlockError, WrongLoopError
 
-HALTS = 0.0  # how many programs have a work that raises KeyboardInterrupt
 ENDS = ("join", "join", "join", "close", "with", "error")
 
 
@@ -39,15 +38,10 @@ class Program:
         self.plans = [draw_plan(draw, name) for name in names]
         self.in_async_code = rng.random() < 0.3
         self.end = "join" if calm else rng.choice(ENDS)
-        works = [work for root in self.roots for work in root.family()]
-        self.halts = not self.in_async_code and rng.random() < HALTS
-        if self.halts:
-            rng.choice(works).halts = True
-            self.ledger.cut_short.update(self.tools.numbers)
         # Two loops, or a host's beside our own: some waits can't be, and are refused.
         self.ledger.may_be_refused = len(set(self.tools.homes)) > 1 or self.in_async_code
         self.ledger.alone = len(self.tools) == len(self.plans) == 1
-        self.ledger.nobody_cancels = calm and not self.halts
+        self.ledger.nobody_cancels = calm
 
     def run(self):
         log = logging.getLogger("aioutils")

@@ -13,10 +13,6 @@ class Boom(Exception):
     """A work's failure."""
 
 
-class Halt(KeyboardInterrupt):
-    """What one work in one program may raise: everything else is cancelled by it."""
-
-
 class Step(NamedTuple):
     way: str
     works: tuple = ()
@@ -30,7 +26,6 @@ class Work:
         self.kind = kind or draw.kind_for(tool)
         self.fails = rng.random() < 0.08
         self.fails_late = rng.random() < 0.03
-        self.halts = False
         self.result = None if rng.random() < 0.1 else number
         self.clean_up = rng.choice((None, None, 0, 0.001))
         self.children = []
@@ -61,12 +56,6 @@ class Work:
             else:
                 self.children.append(None)  # an item has no task that could be waited for
         return Step(way, tuple(works), rng.random())
-
-    def family(self):
-        yield self
-        for step in self.steps:
-            for work in step.works:
-                yield from work.family()
 
     def __repr__(self):
         return f"{self.kind} {self.number}"
