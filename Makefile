@@ -61,7 +61,7 @@ cov: $(V)/.installed
 	$(PY) -P -m coverage run $(PYTEST)
 	PYTHONASYNCIODEBUG=1 $(PY) -P -X dev -m coverage run $(PYTEST)
 	$(PY) -m coverage combine --quiet
-	$(PY) -m coverage report
+	$(PY) -m coverage report $(if $(filter 3.11,$(X.Y)),--fail-under=99)
 
 # pyright's Node comes from PyPI too (pyright[nodejs]), so none need be installed. --verifytypes asks the Python on PATH
 # where packages are, whatever --pythonpath says.

@@ -167,7 +167,7 @@ class Later:
     def __enter__(self) -> None:
         try:
             self._signals.__enter__()
-        except KeyboardInterrupt:  # just now: the handlers were not ours yet
+        except KeyboardInterrupt:  # pragma: no cover: just now, the handlers were not ours yet
             self._again.add(signal.SIGINT)
             self._signals.__enter__()
         users = self._signals._users
@@ -179,7 +179,7 @@ class Later:
             self._signals.__exit__()
         except _PutOff:
             pass
-        except KeyboardInterrupt:  # just now: the handlers are back
+        except KeyboardInterrupt:  # pragma: no cover: just now, the handlers are back
             self._again.add(signal.SIGINT)
         for number in self._again:
             with contextlib.suppress(RuntimeError):  # at exit
@@ -187,7 +187,7 @@ class Later:
         return isinstance(error, _PutOff)
 
 
-def _send(thread: int, number: int) -> None:
+def _send(thread: int, number: int) -> None:  # pragma: no cover: such threads are not measured
     time.sleep(0.01)  # a signal on the brink of its next system call would not end that
     if hasattr(signal, "pthread_kill"):
         signal.pthread_kill(thread, number)

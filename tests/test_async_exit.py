@@ -370,3 +370,27 @@ def test_a_coroutine_that_is_closed_as_it_leaves_a_block_gives_the_tool_up():
     with pytest.warns(ResourceWarning, match="could not clean up"):
         task.get_coro().close()
     loop.close()
+
+
+@on_a_loop
+async def test_a_failure_leaves_an_iteration_whose_items_wait_for_who_iterates():
+    async def work(n):
+        if n == 1:
+            await taken.wait()
+            await iterating
+        if n == 2:
+            raise ValueError
+
+    async def iterate():
+        stream = pool.imap_unordered(work, range(3))
+        await anext(stream)
+        taken.set()
+        await start_all()
+        with pytest.raises(ValueError):
+            await anext(stream)
+        return "left"
+
+    taken = asyncio.Event()
+    async with Pool(5) as pool:
+        iterating = pool.spawn(iterate)
+        assert await iterating == "left"

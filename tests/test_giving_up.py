@@ -8,7 +8,7 @@ import pytest
 import uvloop
 from four_tools import fails, forever
 
-from aioutils import Group
+from aioutils import Group, _eventloop
 
 LOOPS = pytest.mark.parametrize("factory", [None, uvloop.new_event_loop], ids=["own", "uvloop"])
 
@@ -199,3 +199,22 @@ def test_strays_that_leave_strays_are_not_chased_for_ever(nothing_leaks):
     (complaint,) = nothing_leaks
     assert complaint.startswith("Task was destroyed but it is pending!")
     nothing_leaks.clear()
+
+
+def test_a_loop_that_is_given_up_still_tells_of_failures(nothing_leaks):
+    loop = asyncio.new_event_loop()
+    _eventloop.abandon(loop)
+    loop.call_exception_handler({"message": "lost", "exception": KeyboardInterrupt()})
+    assert nothing_leaks == []
+    loop.call_exception_handler({"message": "lost", "exception": ValueError()})
+    assert nothing_leaks == ["lost"]
+    nothing_leaks.clear()
+
+
+def test_a_loop_that_is_given_up_tells_the_users_own_handler():
+    told = []
+    loop = asyncio.new_event_loop()
+    loop.set_exception_handler(lambda loop, context: told.append(context["message"]))
+    _eventloop.abandon(loop)
+    loop.call_exception_handler({"message": "lost", "exception": KeyboardInterrupt()})
+    assert told == ["lost"]

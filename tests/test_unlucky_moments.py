@@ -12,7 +12,17 @@ import time
 import pytest
 from four_tools import DEBUG, forever, returns, until_cancelled
 
-from aioutils import Group, OrderedYielder, Pool, Yielder, _admission, _eventloop, _loop, _work
+from aioutils import (
+    Group,
+    OrderedYielder,
+    Pool,
+    Yielder,
+    _admission,
+    _dropping,
+    _eventloop,
+    _loop,
+    _work,
+)
 from aioutils._loop import Loop
 from aioutils._scheduler import Scheduler
 from aioutils._stream import Stream
@@ -200,6 +210,20 @@ def test_a_signal_just_before_a_task_blocks_its_loop_ends_that_wait():
     with pytest.raises(KeyboardInterrupt), Group() as group:
         group.spawn(blocks)
     assert cleaned == ["cleaned up"]
+
+
+@signals
+def test_a_signal_in_a_finalizer_that_waits_for_nothing_is_heard_after_it(monkeypatch):
+    def interrupted(scheduler):
+        signal.raise_signal(signal.SIGINT)
+        drop(scheduler)
+
+    drop = _dropping.drop
+    monkeypatch.setattr(_dropping, "drop", interrupted)
+    group = Group()
+    with pytest.raises(KeyboardInterrupt):
+        del group
+        time.sleep(5)
 
 
 @signals

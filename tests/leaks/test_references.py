@@ -7,9 +7,11 @@ user's function and its variables: there one collection must do.
 
 import asyncio
 import gc
+import logging
 import weakref
 
 import pytest
+from four_tools import DEBUG
 
 from aioutils import Group, OrderedYielder, Pool, Yielder
 
@@ -179,7 +181,8 @@ def test_a_timeout_leaves_nothing_behind(things):
     assert tool() is None
 
 
-def test_ten_thousand_tasks_one_after_the_other_take_no_more_memory_than_a_hundred():
+def test_ten_thousand_tasks_one_after_the_other_take_no_more_memory_than_a_hundred(caplog):
+    caplog.set_level(logging.ERROR, "asyncio")  # slow callbacks, in debug mode: pytest keeps them
     group = Group()
 
     def count(tasks):
@@ -190,7 +193,7 @@ def test_ten_thousand_tasks_one_after_the_other_take_no_more_memory_than_a_hundr
 
     count(100)
     before = count(100)
-    assert count(10_000) - before < 100
+    assert count(2000 if DEBUG else 10_000) - before < 100
 
 
 def test_a_scope_that_was_dropped_where_it_cannot_clean_up_is_forgotten_by_the_others():

@@ -9,11 +9,14 @@ import sys
 
 import ctrl_c_trials
 import pytest
-from ctrl_c_scenarios import SCENARIOS
+from ctrl_c_scenarios import GIVEN_UP
+from ctrl_c_scenarios import SCENARIOS as ALL
 from ctrl_c_script import environment
 
 LONG = os.environ.get("AIOUTILS_STRESS") == "long"
 SEED = os.environ.get("AIOUTILS_SEED", "1")
+# When a second signal comes soon enough after the first depends on the machine: not in make test.
+SCENARIOS = [name for name, scenario in ALL.items() if LONG or scenario not in GIVEN_UP]
 TRIALS = "200" if LONG else "5"
 
 pytestmark = [
@@ -44,10 +47,9 @@ def test_every_finally_is_finished_and_one_keyboard_interrupt_leaves(shoot_at, s
 
 
 @pytest.mark.skipif(not LONG, reason="the same as in a test of pytest")
-@pytest.mark.parametrize("kind", ["SIGINT", "SIGTERM"])
 @pytest.mark.parametrize("scenario", SCENARIOS)
-def test_the_same_without_dev_mode(shoot_at, scenario, kind):
-    shoot_at(scenario, kind)
+def test_a_sigterm_handler_that_raises_system_exit_does_the_same(shoot_at, scenario):
+    shoot_at(scenario, "SIGTERM")
 
 
 @pytest.mark.skipif(not LONG, reason="takes its time")
@@ -62,7 +64,7 @@ def test_the_same_in_a_test_of_pytest(run_script, tmp_path, kind):
     SystemExit."""
     (tmp_path / "test_trials.py").write_text(
         "import ctrl_c_trials, pytest\n"
-        f"@pytest.mark.parametrize('scenario', {list(SCENARIOS)})\n"
+        f"@pytest.mark.parametrize('scenario', {SCENARIOS})\n"
         "@pytest.mark.filterwarnings('error', 'ignore:this call blocks the event loop')\n"
         "def test_trials(scenario, capfd):\n"
         f"    ctrl_c_trials.main(scenario, {SEED!r}, {TRIALS!r}, {kind!r})\n"

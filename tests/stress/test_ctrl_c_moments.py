@@ -1,6 +1,6 @@
 """A signal at one moment after the other of short lives of tools, as `ctrl_c_moments.py` does it.
 
-In the short form at every 401st, with AIOUTILS_STRESS=long at every third.
+In the short form at every 401st, with AIOUTILS_STRESS=long at every seventh.
 """
 
 import os
@@ -18,7 +18,7 @@ LONG = os.environ.get("AIOUTILS_STRESS") == "long"
 @pytest.mark.parametrize("kind", ["SIGINT", "SIGTERM"] if LONG else ["SIGINT"])
 def test_at_no_moment_a_signal_is_lost_or_breaks_a_tool(run_script, kind):
     code = f"import runpy; runpy.run_path({ctrl_c_moments.__file__!r}, run_name='__main__')"
-    which = ["2", "3"] if LONG else ["200", "401"]
+    which = ["2", "7"] if LONG else ["200", "401"]
     timeout = 1200 if LONG else 60
     done = run_script(code, *which, kind, *SHORT, timeout=timeout, env=environment())
     assert (done.returncode, done.stderr) == (0, "")
