@@ -42,15 +42,26 @@ class Signals:
 
     The second signal before the first was delivered goes to the user's handler at once, from
     within the signal: that is how a blocked loop and a stuck clean-up can be left. With
-    `patient=False` the first one does.
+    `patient=False` the first one does. What the handler raises then may hit a task, which keeps it
+    for as long as it cleans up: so it is noted as well, and ends the wait.
     """
 
-    __slots__ = ("_noted", "_outer", "_patient", "_replaced", "_users", "_wake", "active")
+    __slots__ = (
+        "_noted",
+        "_outer",
+        "_patient",
+        "_raised",
+        "_replaced",
+        "_users",
+        "_wake",
+        "active",
+    )
 
     def __init__(self, wake: Callable[[], None] = _nothing, patient: bool = True) -> None:
         self._wake = wake
         self._patient = patient
         self._noted: list[tuple[int, FrameType | None]] = []
+        self._raised: BaseException | None = None  # from within a signal
         self._users: dict[int, _Handler] = {}
         self._replaced: dict[int, Any] = {}
         self._outer: Signals | None = None
@@ -109,6 +120,12 @@ class Signals:
                 raise
             finally:
                 del frame  # it may be that of this call: a cycle
+        if self._raised is not None:
+            error, self._raised = self._raised, None
+            try:
+                raise error
+            finally:
+                del error
 
     def take_over(self) -> None:
         """What came where nothing may be interrupted, just before: it interrupts this wait."""
@@ -130,7 +147,7 @@ class Signals:
 
     @property
     def noted(self) -> bool:
-        return bool(self._noted)
+        return bool(self._noted) or self._raised is not None
 
     def _note(self, number: int, frame: FrameType | None) -> None:
         if self._patient and not self._noted:
@@ -138,7 +155,12 @@ class Signals:
             self._wake()
         else:
             self._noted.clear()
-            self._users[number](number, frame)
+            try:
+                self._users[number](number, frame)
+            except BaseException as error:
+                self._raised = error
+                self._wake()
+                raise
 
 
 def held() -> contextlib.AbstractContextManager[object]:

@@ -48,7 +48,6 @@ def trial(scenario, ledger, number, expected, delay):
         elif scenario in GIVEN_UP:  # until it was delivered, and the clean-up has begun
             while signal.getsignal(number).__self__._patient:
                 time.sleep(0.0002)
-            time.sleep(0.01)
         else:
             return
         time.sleep(delay)

@@ -2,7 +2,9 @@
 
 import asyncio
 import gc
+import signal
 import threading
+import time
 
 import pytest
 import uvloop
@@ -218,3 +220,30 @@ def test_a_loop_that_is_given_up_tells_the_users_own_handler():
     _eventloop.abandon(loop)
     loop.call_exception_handler({"message": "lost", "exception": KeyboardInterrupt()})
     assert told == ["lost"]
+
+
+def test_a_second_ctrl_c_that_a_stuck_clean_up_keeps_leaves_it_all_the_same():
+    """It may come while the task runs: then its exception hits the task, which awaits once more."""
+
+    async def keeps_it():
+        try:
+            await forever()
+        finally:
+            try:
+                signal.raise_signal(signal.SIGINT)
+            finally:
+                await forever()
+
+    async def interrupt():
+        signal.raise_signal(signal.SIGINT)
+
+    group = Group()
+    task = group.spawn(keeps_it)
+    group.join(timeout=0)
+    group.spawn(interrupt)
+    start = time.monotonic()
+    with pytest.raises(KeyboardInterrupt):
+        group.join()
+    assert time.monotonic() < start + 5
+    assert task.cancelled() and len(group) == 0
+    group.close()
