@@ -6,11 +6,12 @@ import os
 import tracemalloc
 
 import pytest
+from four_tools import DEBUG
 
 from aioutils import Pool, Yielder
 
 LONG = os.environ.get("AIOUTILS_STRESS") == "long"
-ITEMS = 1_000_000 if LONG else 50_000
+ITEMS = 1_000_000 if LONG else 5_000 if DEBUG else 50_000  # there each takes a millisecond
 LIMIT = 2_000_000  # bytes
 
 pytestmark = pytest.mark.timeout(1800 if LONG else 60)
