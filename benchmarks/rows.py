@@ -51,7 +51,6 @@ ROWS = [
         Entry.of(NOOPS, "aioutils"),
         Entry.of(NOOPS, "TaskGroup"),
         (0.55, 0.40),
-        reached=0.65,
     ),
     Row(
         "hops",
@@ -59,7 +58,7 @@ ROWS = [
         Entry.of(HOPS, "aioutils"),
         Entry.of(HOPS, "TaskGroup"),
         (0.60, 0.55),
-        reached=0.85,
+        reached=0.69,
     ),
     Row(
         "eager",
@@ -67,7 +66,7 @@ ROWS = [
         Entry.of(NOOPS, "aioutils"),
         Entry.of(NOOPS, "eager TaskGroup"),
         (None, 1.6),
-        reached=2.9,
+        reached=2.35,
     ),
     Row(
         "tree",
@@ -75,7 +74,7 @@ ROWS = [
         Entry.of("trees.TREE", "aioutils"),
         Entry.of("trees.TREE", "TaskGroup"),
         (0.70, 0.45),
-        reached=0.95,
+        reached=0.68,
     ),
     Row(
         "pool",
@@ -83,7 +82,6 @@ ROWS = [
         Entry.of(LIMIT, "aioutils spawn"),
         GATHER,
         (0.35, 0.35),
-        reached=0.45,
     ),
     Row(
         "map",
@@ -91,7 +89,6 @@ ROWS = [
         Entry.of(LIMIT, "aioutils map"),
         GATHER,
         (0.35, 0.30),
-        reached=0.47,
     ),
     Row(
         "map-reused",
@@ -99,7 +96,7 @@ ROWS = [
         Entry.of(LIMIT, "aioutils map, isolate=False"),
         Entry.of(LIMIT, "workers on one iterator"),
         (1.6, 1.6),
-        reached=2.2,
+        reached=1.95,
     ),
     Row(
         "imap",
@@ -115,7 +112,7 @@ ROWS = [
         Entry.of(STREAM, "aioutils, isolate=False"),
         Entry.of(STREAM, "one async for, async"),
         (1.7, 1.7),
-        reached=2.7,
+        reached=1.9,
     ),
     Row(
         "yielder",
@@ -123,7 +120,6 @@ ROWS = [
         Entry.of(LIMIT, "aioutils Yielder"),
         GATHER,
         (0.45, 0.45),
-        reached=0.6,
     ),
     Row(
         "groups",
@@ -131,14 +127,13 @@ ROWS = [
         Entry.of(GROUPS, "aioutils"),
         Entry.of(GROUPS, "one asyncio.Runner for all"),
         (0.60, 0.60),
-        reached=2.05,
+        reached=2.3,
     ),
     Row(
         "crawl",
         "loopback crawl, 20,000 GETs, 200 at once / aiohttp workers",
         *CRAWLERS,
         (1.05, 1.05),
-        reached=2.3,
     ),
     Row(
         "crawl-memory",
@@ -147,7 +142,7 @@ ROWS = [
         (1.0, 1.0),
         unit="MB",
         of="peak",
-        reached=1.45,
+        reached=1.05,
     ),
     Row(
         "first",
@@ -155,7 +150,7 @@ ROWS = [
         Entry.of("first.FIRST", "aioutils"),
         Entry.of("first.FIRST", "as_completed()"),
         (1.1, 1.1),
-        reached=1.5,
+        reached=1.2,
     ),
     Row(
         "memory",
