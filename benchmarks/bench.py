@@ -1,6 +1,6 @@
 """All contenders side by side, under pyperf: `make bench`. It fills docs/performance.md.
 
-    python benchmarks/bench.py                 everything, in half an hour
+    python benchmarks/bench.py                 everything, in about twenty minutes
     python benchmarks/bench.py --only limit    one chapter; repeatable
     python benchmarks/bench.py --fast          one round of each; the page stays as it is
     python benchmarks/bench.py --saved         the page again, from what was measured last
