@@ -262,8 +262,10 @@ def test_a_loop_ends_in_an_orderly_way_though_a_thread_stops_it_too_late():
     assert ended == [loop] and loop.is_closed()
 
 
-@pytest.mark.skipif(_eventloop.LAZY, reason="on uvloop, what was started is not held back there")
-def test_a_reused_worker_begins_nothing_before_the_network_was_looked_at(factory):
+def test_a_reused_worker_begins_nothing_before_the_network_was_looked_at(factory, request):
+    if _eventloop.LAZY and request.node.callspec.id == "uvloop":
+        pytest.skip("there, before 3.12, what was started but has not begun is not held back")
+
     async def work(n):
         if len(read) < sent:
             early.append(n)
