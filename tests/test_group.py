@@ -34,6 +34,16 @@ def test_join_with_timeout_0_does_what_needs_no_waiting():
         assert group.join(timeout=0) is True
 
 
+def test_join_with_timeout_0_goes_on_after_a_task_that_stops_the_loop():
+    async def stop():
+        asyncio.get_running_loop().stop()
+
+    with Group() as group:
+        group.spawn(stop())
+        group.spawn(asyncio.sleep, 0)
+        assert group.join(timeout=0) is True
+
+
 def test_join_with_timeout_0_gets_on_each_time():
     steps = []
 

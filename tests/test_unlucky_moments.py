@@ -8,6 +8,7 @@ import signal
 import socket
 import threading
 import time
+import weakref
 
 import pytest
 from four_tools import DEBUG, forever, returns, until_cancelled
@@ -86,10 +87,14 @@ def test_an_interrupt_as_a_task_starts_cancels_it_and_gives_its_slot_back(monkey
     with Pool(1) as pool:
         pool.spawn(returns(0)).result()
         monkeypatch.setattr(_admission, "start", interrupted)
-        task = pool.spawn(returns, 1)
+        work = returns(1)
+        task, ref = pool.spawn(work), weakref.ref(work)
+        del work
         with pytest.raises(KeyboardInterrupt):
             pool.join()
         assert task.cancelled() and pool.free_count() == 1
+        gc.collect()
+        assert ref() is None
         assert pool.spawn(returns(2)).result() == 2
 
 
