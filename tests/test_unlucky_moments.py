@@ -550,6 +550,13 @@ def test_the_wakeup_descriptor_of_another_library_is_there_after_a_wait(wakeup_d
     assert signal.set_wakeup_fd(wakeup_descriptor) == wakeup_descriptor
 
 
+def test_a_wait_leaves_no_wakeup_descriptor():
+    with Group() as group:
+        group.spawn(returns(1))
+        group.join()
+        assert signal.set_wakeup_fd(-1) == -1
+
+
 @pytest.mark.timeout(5)
 def test_leaving_a_block_ends_though_another_thread_closes_the_tool_just_then(
     in_thread, monkeypatch
