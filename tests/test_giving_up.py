@@ -251,7 +251,8 @@ def test_a_second_ctrl_c_that_a_stuck_clean_up_keeps_leaves_it_all_the_same():
 
 
 def test_a_pool_that_a_second_ctrl_c_gave_up_is_as_good_as_new():
-    """Its slots are free, that of the one who wanted his back as well; no context binds it."""
+    """Its slots are free, that of the one who wanted his back as well; it has threads again, and
+    no context binds it."""
 
     @contextlib.asynccontextmanager
     async def context():
@@ -276,11 +277,13 @@ def test_a_pool_that_a_second_ctrl_c_gave_up_is_as_good_as_new():
         return await pool.spawn(returns(2))
 
     pool, tasks = Pool(1), []
+    pool.spawn(threading.get_ident).result()
     pool.spawn(lends)
     with pytest.raises(KeyboardInterrupt):
         pool.enter_async_context(context())
         pool.join()
     assert [task.cancelled() for task in tasks] == [True, True]
     assert len(pool) == 0 and pool.free_count() == 1
+    assert pool.spawn(threading.get_ident).result()
     assert asyncio.run(elsewhere()) == 2
     pool.close()
