@@ -120,6 +120,8 @@ class Admission(Roster):
         try:
             if LAZY:  # pragma: no cover: before 3.12
                 await started()
+                while not self.loop.admits:  # type: ignore[union-attr]
+                    await started()  # it stood still, and uvloop can't hold this back
             current.set(job)
             job._outcome = await work
         except asyncio.CancelledError:

@@ -11,7 +11,7 @@ import pytest
 import uvloop
 from four_tools import finish, start
 
-from aioutils import Group, OrderedYielder, Pool, Yielder, _eventloop
+from aioutils import Group, OrderedYielder, Pool, Yielder
 
 FACTORIES = [uvloop.new_event_loop, asyncio.new_event_loop, asyncio.SelectorEventLoop]
 
@@ -262,10 +262,8 @@ def test_a_loop_ends_in_an_orderly_way_though_a_thread_stops_it_too_late():
     assert ended == [loop] and loop.is_closed()
 
 
-def test_a_reused_worker_begins_nothing_before_the_network_was_looked_at(factory, request):
-    if _eventloop.LAZY and request.node.callspec.id == "uvloop":
-        pytest.skip("there, before 3.12, what was started but has not begun is not held back")
-
+@pytest.mark.parametrize("isolate", [True, False])
+def test_nothing_begins_before_the_network_was_looked_at(factory, isolate):
     async def work(n):
         if len(read) < sent:
             early.append(n)
@@ -280,7 +278,7 @@ def test_a_reused_worker_begins_nothing_before_the_network_was_looked_at(factory
     here, there = socket.socketpair()
     sent, read, early = 0, [], []
     with here, there, Pool(2, loop_factory=factory) as pool:
-        for _ in pool.imap(work, range(40), isolate=False):
+        for _ in pool.imap(work, range(40), isolate=isolate):
             there.send(b"x")
             sent += 1
         pool.spawn(leave).result()
