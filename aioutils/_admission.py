@@ -8,6 +8,7 @@ either started or cancelled, never both.
 import asyncio
 from collections.abc import Callable
 from concurrent.futures import Executor
+from functools import partial
 
 from . import _work
 from ._eventloop import LAZY, exhaust, start, started
@@ -48,8 +49,11 @@ class Admission(Roster):
                     claimed = self._claim(lane, most)
                     most -= len(claimed) or SLICE
                     self._start(claimed)
-        finally:
+        except BaseException:  # a signal: the rest is still to do
             self._due = False
+            self.wake()
+            raise
+        self._due = False
         for lane in self.lanes:
             if lane.waiting and lane.free(1) > 0:
                 self.wake()
@@ -93,20 +97,23 @@ class Admission(Roster):
             if type(job._work) is Call:
                 self._call(job)
             context, job._context = job._context, None
+            run = self._run(job)
             try:
-                runner = start(self._run(job), loop=loop, context=context, eager_start=True)
-            except BaseException:  # a second Ctrl-C, just now
+                runner = start(run, loop=loop, context=context, eager_start=True)
+            except BaseException:  # a signal, just now
                 if job._state is RUNNING:
                     job._state = CANCELLED
                     _work.close(job._work)
                     job._work = None
                     self._ended(job)
+                exhaust(run)
+                self._inbox.append(partial(self._start, claimed))
                 raise
             if not runner.done():
                 # What `disown` does, without the call.
                 runner._log_destroy_pending = False  # type: ignore[attr-defined]
                 job._runner = runner
-            del job, runner, context  # the frames of a failure lead to this one
+            del job, run, runner, context  # the frames of a failure lead to this one
 
     def _call(self, job: Job) -> None:
         """A plain function becomes something to await."""
@@ -129,7 +136,11 @@ class Admission(Roster):
             job._state = CANCELLED
         except BaseException as error:
             loop = self.loop
-            if loop is None or not (loop.is_here() or loop.was_left_here()):
+            if (
+                loop is None
+                or not (loop.is_here() or loop.was_left_here())
+                or job._state is not RUNNING  # a signal, as it started
+            ):
                 self._lost(job)  # given up, or closed by the collector
                 exhaust(work)  # it may have swallowed what ended this
                 return

@@ -93,6 +93,28 @@ def test_an_interrupt_as_a_task_starts_cancels_it_and_gives_its_slot_back(monkey
         assert pool.spawn(returns(2)).result() == 2
 
 
+def test_an_exception_of_a_handler_as_a_task_starts_is_the_end_of_that_task_only(
+    monkeypatch, nothing_leaks
+):
+    """Of a signal that we do not hold back: asyncio logs what it raises in the midst of it."""
+    start = _admission.start
+
+    def interrupted(run, **kwargs):
+        monkeypatch.setattr(_admission, "start", start)
+        if _eventloop.LAZY:
+            run.send(None)
+        raise ValueError
+
+    with Pool(2) as pool:
+        monkeypatch.setattr(_admission, "start", interrupted)
+        tasks = [pool.spawn(returns, n) for n in range(5)]
+        assert pool.join()
+        assert tasks[0].cancelled() and [task.result() for task in tasks[1:]] == [1, 2, 3, 4]
+        assert pool.free_count() == 2
+    assert len(nothing_leaks) == 1
+    nothing_leaks.clear()
+
+
 @pytest.mark.skipif(_eventloop.LAZY, reason="before 3.12 no task ends in its first step")
 def test_an_interrupt_as_a_task_has_just_ended_leaves_it_its_result(monkeypatch):
     start = _admission.start
