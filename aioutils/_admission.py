@@ -15,6 +15,7 @@ from ._eventloop import LAZY, exhaust, start, started
 from ._job import CANCELLED, DONE, RUNNING, WAITING, Job
 from ._lane import Lane
 from ._lease import current
+from ._loop import Loop
 from ._options import Options
 from ._order import Order
 from ._roster import Roster
@@ -37,7 +38,8 @@ class Admission(Roster):
 
     def pump(self) -> None:
         """Starts as many as there are slots for, a slice at a time."""
-        if self.loop is None or not (self.loop.admits and self.loop.is_here()):
+        loop = self.loop
+        if loop is None or not (loop.admits and loop.is_here()):
             return  # pragma: no cover: it moved to another loop, just now, and stays due there
         self._due = True  # what comes in until the end of this is seen here
         try:
@@ -45,8 +47,8 @@ class Admission(Roster):
                 self._inbox.popleft()()
             for lane in self.lanes:
                 most = SLICE
-                while lane.waiting and most > 0 and self.loop._running:  # not: one forked
-                    claimed = self._claim(lane, most)
+                while lane.waiting and most > 0 and loop._running:  # not: one forked
+                    claimed = self._claim(lane, most, loop)
                     most -= len(claimed) or SLICE
                     self._start(claimed)
         except BaseException:  # a signal: the rest is still to do
@@ -62,9 +64,11 @@ class Admission(Roster):
         if self._watchers and not self.running:
             self._tell()
 
-    def _claim(self, lane: Lane, most: int) -> list[Job]:
+    def _claim(self, lane: Lane, most: int, loop: Loop) -> list[Job]:
         """Takes those that start now out of the line; the first of them is the last."""
         with self._lock:
+            if self.loop is not loop:
+                return []  # it moved to another one, just now
             waiting = lane.waiting
             free = min(lane.free(most), len(waiting))
             claimed = [waiting.popleft() for _ in range(free)]
