@@ -153,7 +153,7 @@ class Loop(Driven):
             self._clean_up()
             raise
         finally:
-            if self.is_left():  # pragma: no cover: another thread closed the tool meanwhile
+            if self.is_left():  # another thread closed the tool meanwhile
                 self.release()
 
     def _wait(self, wait: Wait, deadline: float | None, signals: Signals) -> bool:

@@ -8,6 +8,7 @@ import signal
 import socket
 import threading
 import time
+import weakref
 
 import pytest
 from four_tools import DEBUG, forever, returns, until_cancelled
@@ -86,10 +87,14 @@ def test_an_interrupt_as_a_task_starts_cancels_it_and_gives_its_slot_back(monkey
     with Pool(1) as pool:
         pool.spawn(returns(0)).result()
         monkeypatch.setattr(_admission, "start", interrupted)
-        task = pool.spawn(returns, 1)
+        work = returns(1)
+        task, ref = pool.spawn(work), weakref.ref(work)
+        del work
         with pytest.raises(KeyboardInterrupt):
             pool.join()
         assert task.cancelled() and pool.free_count() == 1
+        gc.collect()
+        assert ref() is None
         assert pool.spawn(returns(2)).result() == 2
 
 
@@ -565,6 +570,13 @@ def test_the_wakeup_descriptor_of_another_library_is_there_after_a_wait(wakeup_d
         group.join()
         assert signal.set_wakeup_fd(wakeup_descriptor) == wakeup_descriptor
     assert signal.set_wakeup_fd(wakeup_descriptor) == wakeup_descriptor
+
+
+def test_a_wait_leaves_no_wakeup_descriptor():
+    with Group() as group:
+        group.spawn(returns(1))
+        group.join()
+        assert signal.set_wakeup_fd(-1) == -1
 
 
 @pytest.mark.timeout(5)
