@@ -140,11 +140,9 @@ class Admission(Roster):
             job._state = CANCELLED
         except BaseException as error:
             loop = self.loop
-            if (
-                loop is None
-                or not (loop.is_here() or loop.was_left_here())
-                or job._state is not RUNNING  # a signal, as it started
-            ):
+            # Not RUNNING: a signal came as it started.
+            here = loop is not None and loop.is_here() and job._state is RUNNING
+            if loop is None or not (here or loop.was_left_here()):
                 self._lost(job)  # given up, or closed by the collector
                 exhaust(work)  # it may have swallowed what ended this
                 return
