@@ -11,7 +11,6 @@ import gc
 import threading
 
 from ways_to_use import WAYS as WAYS
-from ways_to_use import Drawn, failed
 
 from aioutils import Group
 
@@ -53,18 +52,11 @@ def used_and_dropped_in_a_thread(use, way):
 
 
 def left_behind_by_a_thread(use, way):
-    """In its `threading.local`, which goes when all else of the thread is gone.
-
-    From CPython 3.12 on the traceback of a failure leads to the tool that has it: such a tool is
-    left to the collector, in another thread, where what still runs could not clean up.
-    """
+    """In its `threading.local`, which goes when all else of the thread is gone."""
     local = threading.local()
 
     def run():
         way(use)
-        if way is failed:
-            with contextlib.suppress(Drawn):
-                use.drive(5)
         local.held, use.held = use.held, []
 
     in_thread(run)
