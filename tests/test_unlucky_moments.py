@@ -27,6 +27,7 @@ from aioutils import (
 from aioutils._loop import Loop
 from aioutils._scheduler import Scheduler
 from aioutils._stream import Stream
+from aioutils._waiting import Wait
 
 signals = pytest.mark.skipif(not hasattr(signal, "SIGUSR1"), reason="Windows has no such signals")
 
@@ -628,3 +629,11 @@ def test_a_loop_that_an_interrupt_left_as_if_it_ran_is_given_up():
     first, _ = loops
     first.interrupted = False
     first.close()
+
+
+def test_a_driver_that_has_just_closed_its_loop_need_not_be_woken():
+    loop = Loop()
+    loop.event_loop.close()
+    wait = loop._driver = Wait(loop, None)
+    wait.wake()
+    loop._driver = None
