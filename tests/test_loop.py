@@ -132,6 +132,24 @@ def test_whoever_looks_once_ends_the_loop_of_a_tool_that_another_thread_closes(i
     assert task.result().is_closed()
 
 
+def test_whoever_drives_ends_the_loop_of_a_tool_that_another_thread_closes_just_then(in_thread):
+    async def work():
+        loop = asyncio.get_running_loop()
+        end = loop.create_future()
+        loop.call_soon(last, loop, end)
+        await end
+        return loop
+
+    def last(loop, end):
+        end.set_result(None)
+        loop.call_soon(lambda: in_thread(group.close)())  # in the pass in which the task ends
+
+    group = Group(loop_factory=asyncio.SelectorEventLoop)  # no other tool gets it
+    task = group.spawn(work())
+    assert group.join() is True
+    assert task.result().is_closed()
+
+
 def test_work_that_another_thread_spawns_wakes_a_sleeping_loop(in_thread):
     """Nothing else would: the one task waits for ever."""
     running = threading.Event()
