@@ -247,8 +247,13 @@ class Loop(Driven):
             for helper in filter(None, helpers):
                 helper.join(_PATIENCE)  # or it would run what is closed now
         finally:
+            jobs = [job for scheduler in schedulers for job in scheduler.unfinished()]
             self._drop_event_loop()
             self.take_orphans()
-            for scheduler in schedulers:
-                scheduler.abandon()
+            try:
+                for job in [job for job in jobs if job.reached()]:  # they ended with the loop
+                    job.tell()
+            finally:
+                for scheduler in schedulers:
+                    scheduler.abandon()
         return False
