@@ -6,12 +6,14 @@ import gc
 import signal
 import threading
 import time
+from concurrent.futures import CancelledError
 
 import pytest
 import uvloop
 from four_tools import fails, forever, returns
 
 from aioutils import Group, Pool, _eventloop
+from aioutils._loop import Loop
 
 LOOPS = pytest.mark.parametrize("factory", [None, uvloop.new_event_loop], ids=["own", "uvloop"])
 
@@ -287,3 +289,35 @@ def test_a_pool_that_a_second_ctrl_c_gave_up_is_as_good_as_new():
     assert pool.spawn(threading.get_ident).result()
     assert asyncio.run(elsewhere()) == 2
     pool.close()
+
+
+@pytest.mark.parametrize("wait", ["join", "result"])
+def test_who_takes_over_as_a_second_ctrl_c_gives_up_is_told(
+    wait, in_thread, eventually, monkeypatch
+):
+    def drop_late(loop, **options):
+        monkeypatch.undo()
+        eventually(loop.runs_now)
+        return loop._drop_event_loop(**options)
+
+    async def stuck():
+        waits.append(in_thread(group.join if wait == "join" else task.exception))
+        await asyncio.sleep(0.02)  # the other thread sleeps now
+        signal.raise_signal(signal.SIGINT)
+        try:
+            await forever()
+        finally:
+            monkeypatch.setattr(Loop, "_drop_event_loop", drop_late)
+            asyncio.get_running_loop().call_soon(signal.raise_signal, signal.SIGINT)
+            await forever()
+
+    waits, group = [], Group()
+    task = group.spawn(stuck)
+    with pytest.raises(KeyboardInterrupt):
+        group.join()
+    if wait == "join":
+        assert waits[0]() is True
+    else:
+        with pytest.raises(CancelledError):
+            waits[0]()
+    group.close()
