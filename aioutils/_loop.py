@@ -22,7 +22,7 @@ from ._driven import Driven
 from ._eventloop import LoopFactory
 from ._owner import winding_down
 from ._signals import Signals
-from ._waiting import AllOf, Helper, Hold, Passes, Wait, Waitable
+from ._waiting import AllOf, Helper, Hold, Passes, Wait, Waitable, way
 from ._warnings import warn_blocked, warn_dropped
 from .errors import DeadlockError
 
@@ -97,12 +97,19 @@ class Loop(Driven):
 
     # Waiting. From any thread.
 
-    def wait(self, target: Waitable, timeout: float | None = None, *, last: bool = True) -> bool:
+    def wait(
+        self,
+        target: Waitable,
+        timeout: float | None = None,
+        *,
+        job: Waitable | None = None,
+        last: bool = True,
+    ) -> bool:
         """Blocks until `target` is reached, then True, or until `timeout` seconds passed.
 
         Raises what a signal handler of the user's raises, and KeyboardInterrupt or SystemExit
-        of a task, after every task was cancelled and has cleaned up. Not the `last`: whoever
-        calls it sees to the loop's end himself.
+        of a task, after every task was cancelled and has cleaned up. `job`: the one that calls
+        it, if any. Not the `last`: whoever calls it sees to the loop's end himself.
         """
         if self.is_here() or self.is_taken_here():
             # Of a signal handler: whoever else waits here was refused before.
@@ -128,7 +135,7 @@ class Loop(Driven):
             if interrupt is None and last and self.is_left():
                 self.release()  # the last one left while we drove
         # Not while the interrupt is handled, or failures in cleaning up would have it as context.
-        if self._clean_up(wait.helper) and wait.helper is not None:
+        if self._clean_up(interrupt, job, wait.helper) and wait.helper is not None:
             wait.helper.join()
         if self.is_left():
             self.release()
@@ -137,7 +144,7 @@ class Loop(Driven):
         finally:
             del interrupt
 
-    def run_once(self) -> None:
+    def run_once(self, job: Waitable | None) -> None:
         """Does what can be done without waiting for anything; nothing if another one drives."""
         wait = Wait(self, None)
         signals = Signals(wait.wake)
@@ -149,8 +156,8 @@ class Loop(Driven):
                         self._drive(wait, None, signals)
                 finally:
                     self._resign(wait)  # while no signal can interrupt that
-        except BaseException:
-            self._clean_up()
+        except BaseException as error:
+            self._clean_up(error, job)
             raise
         finally:
             if self.is_left():  # pragma: no cover: another thread closed the tool meanwhile
@@ -220,11 +227,19 @@ class Loop(Driven):
         for who in stuck:
             warn_dropped(who)
 
-    def _clean_up(self, helper: Helper | None = None) -> bool:
+    def _clean_up(
+        self, interrupt: BaseException, job: Waitable | None, helper: Helper | None = None
+    ) -> bool:
         """Cancels every task and waits for its end; True, or False if a second signal came in
         that: then everything is given up. `helper`: who drove until now, and may not know yet."""
         schedulers, helpers = tuple(self.schedulers), [helper]
+        if job is not None and way(AllOf(schedulers), job) is not None:
+            # It would wait for itself. The interrupt becomes its failure, and goes on from there.
+            for scheduler in schedulers:
+                scheduler.cancel_all()
+            return True
         try:
+            self._heeded = interrupt
             for ended in winding_down(schedulers):
                 wait = Wait(self, ended)
                 wait.begin()
@@ -241,6 +256,7 @@ class Loop(Driven):
         except BaseException:  # the first is the one that is raised
             pass
         finally:
+            self._heeded = None
             for scheduler in schedulers:
                 scheduler.go_on()
         try:

@@ -100,6 +100,27 @@ class AllOf(Waitable):
         return self._waitables
 
 
+def way(start: Waitable, goal: Waitable) -> list[Waitable] | None:
+    """The way from what is waited for to the one who wants to wait, if there is one."""
+    came_from: dict[int, tuple[Waitable, int | None]] = {id(start): (start, None)}
+    line = [start]
+    while line:
+        node = line.pop()
+        if node is goal:
+            path, at = [node], came_from[id(node)][1]
+            while at is not None:
+                node, at = came_from[at]
+                path.append(node)
+            return path[::-1]
+        if node.reached():
+            continue
+        for blocker in node.blockers():
+            if id(blocker) not in came_from:
+                came_from[id(blocker)] = (blocker, id(node))
+                line.append(blocker)
+    return None
+
+
 class Wait:
     """One thread's wait: told by stopping the loop if it drives, else through its mailbox."""
 
