@@ -125,15 +125,18 @@ class Loop(Driven):
         try:
             with signals:
                 signals.take_over()
-                return self._wait(wait, deadline, signals)
+                reached = self._wait(wait, deadline, signals)
+            if wait.helper is not None:
+                wait.helper.join()
+                wait.helper.check()  # an interrupt may have come with what was waited for
         except BaseException as error:
             interrupt = error
         finally:
             wait.end()
-            if wait.helper is not None and interrupt is None:
-                wait.helper.join()
             if interrupt is None and last and self.is_left():
                 self.release()  # the last one left while we drove
+        if interrupt is None:
+            return reached
         # Not while the interrupt is handled, or failures in cleaning up would have it as context.
         if self._clean_up(interrupt, job, wait.helper) and wait.helper is not None:
             wait.helper.join()
@@ -183,8 +186,8 @@ class Loop(Driven):
                         warn_blocked()
                         wait.helper = Helper(self, wait)
                         wait.helper.start()
-                    if wait.helper is not None and wait.helper.error is not None:
-                        raise wait.helper.error
+                    if wait.helper is not None:
+                        wait.helper.check()
                 if not (wait.is_over() or signals.noted):
                     wait.sleep(left, signals.active)
         finally:

@@ -190,7 +190,7 @@ class Helper(Waitable):
     """A thread that drives for one whose own thread runs another loop, in its context."""
 
     def __init__(self, loop: "Loop", caller: Wait) -> None:
-        self.error: BaseException | None = None
+        self._error: BaseException | None = None
         self._loop, self._target, self._caller = loop, caller.target, caller
         self._wait = Wait(loop, self)
         self._over = False
@@ -211,11 +211,20 @@ class Helper(Waitable):
             with Signals(self._wait.wake) as nothing:  # not the main thread: no signals here
                 self._loop._wait(self._wait, None, nothing)
         except BaseException as error:
-            self.error = error
+            self._error = error
         finally:
             target.unwatch(self._wait.notify)
             self._target = None
             self._caller.wake()
+
+    def check(self) -> None:
+        """Raises what its thread was left by."""
+        error, self._error = self._error, None
+        if error is not None:
+            try:
+                raise error
+            finally:
+                del error
 
     def end(self) -> None:
         self._over = True
