@@ -8,6 +8,7 @@ import signal
 import socket
 import threading
 import time
+import weakref
 
 import pytest
 from four_tools import DEBUG, forever, returns, until_cancelled
@@ -25,6 +26,7 @@ from aioutils import (
 )
 from aioutils._loop import Loop
 from aioutils._scheduler import Scheduler
+from aioutils._signals import Signals
 from aioutils._stream import Stream
 
 signals = pytest.mark.skipif(not hasattr(signal, "SIGUSR1"), reason="Windows has no such signals")
@@ -367,7 +369,11 @@ def test_a_second_signal_gives_up_on_a_dropped_tool(told):
 
 
 @signals
-def test_a_second_signal_in_the_midst_of_a_users_task_is_raised_once_and_not_logged(nothing_leaks):
+def test_a_second_signal_in_the_midst_of_a_users_task_is_raised_once_and_not_logged(
+    told, nothing_leaks
+):
+    number, error = told
+
     async def stuck():
         try:
             await forever()
@@ -376,23 +382,87 @@ def test_a_second_signal_in_the_midst_of_a_users_task_is_raised_once_and_not_log
             await forever()
 
     def interrupt():
-        signal.raise_signal(signal.SIGINT)
+        signal.raise_signal(number)
         users.append(asyncio.ensure_future(interrupted()))
 
     async def interrupted():
         await asyncio.sleep(0.01)  # until the first was delivered
-        signal.raise_signal(signal.SIGINT)
+        signal.raise_signal(number)
 
     users = []
     group = Group()
     group.spawn(stuck)
     group.join(timeout=0)
-    with pytest.raises(KeyboardInterrupt):
+    with pytest.raises(error):
         group.close()
-    assert isinstance(users[0]._exception, KeyboardInterrupt)
+    assert isinstance(users[0]._exception, error)
     users.clear()
     gc.collect()
     assert nothing_leaks == []
+
+
+@signals
+def test_a_second_signal_in_a_callback_of_the_loop_is_not_logged(told, nothing_leaks):
+    number, error = told
+
+    async def stuck():
+        try:
+            await forever()
+        finally:
+            signal.raise_signal(number)
+            asyncio.get_running_loop().call_later(0.01, signal.raise_signal, number)
+            await forever()
+
+    group = Group()
+    group.spawn(stuck)
+    group.join(timeout=0)
+    with pytest.raises(error):
+        group.close()
+    assert nothing_leaks == []
+
+
+@signals
+def test_a_second_signal_in_a_callback_of_a_weak_reference_is_not_printed(handlers):
+    """Nobody gets what it raises there; pytest sees what the interpreter prints."""
+
+    class Thing:
+        pass
+
+    async def stuck():
+        thing = Thing()
+        weakref.finalize(thing, signal.raise_signal, signal.SIGINT)
+        try:
+            await forever()
+        finally:
+            signal.raise_signal(signal.SIGINT)
+            await asyncio.sleep(0.01)  # until it was delivered
+            del thing
+            await forever()
+
+    group = Group()
+    group.spawn(stuck)
+    group.join(timeout=0)
+    with pytest.raises(KeyboardInterrupt):
+        group.close()
+    gc.collect()
+
+
+@signals
+def test_a_signal_that_is_handled_at_once_leaves_another_one_to_be_handled(handlers):
+    def count(number, frame):
+        counted.append(number)
+
+    async def interrupt():
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.raise_signal(number)
+
+    counted = []
+    signal.signal(signal.SIGINT, count)
+    signal.signal(signal.SIGTERM, count)
+    with Group() as group:
+        group.spawn(interrupt)
+        group.join()
+    assert counted == [signal.SIGTERM, signal.SIGINT]
 
 
 @signals
@@ -543,6 +613,26 @@ def test_the_wakeup_descriptor_of_another_library_is_there_after_a_wait(wakeup_d
         group.join()
         assert signal.set_wakeup_fd(wakeup_descriptor) == wakeup_descriptor
     assert signal.set_wakeup_fd(wakeup_descriptor) == wakeup_descriptor
+
+
+@signals
+@pytest.mark.asyncios_loop
+def test_a_second_signal_as_a_drive_ends_leaves_no_wakeup_descriptor_behind(monkeypatch):
+    """It would be that of a loop which is closed soon, or that of whoever gets its number."""
+
+    def interrupted(self, descriptor):
+        if descriptor == -1:
+            monkeypatch.undo()
+            raise KeyboardInterrupt
+        return wakes_through(self, descriptor)
+
+    wakes_through = Signals.wakes_through
+    monkeypatch.setattr(Signals, "wakes_through", interrupted)
+    with Group() as group:
+        group.spawn(returns(1))
+        with pytest.raises(KeyboardInterrupt):
+            group.join()
+        assert signal.set_wakeup_fd(-1) == -1
 
 
 @pytest.mark.timeout(5)
