@@ -163,7 +163,7 @@ class Loop(Driven):
             self._clean_up(error, job)
             raise
         finally:
-            if self.is_left():  # pragma: no cover: another thread closed the tool meanwhile
+            if self.is_left():  # another thread closed the tool meanwhile
                 self.release()
 
     def _wait(self, wait: Wait, deadline: float | None, signals: Signals) -> bool:

@@ -34,6 +34,28 @@ def test_join_with_timeout_0_does_what_needs_no_waiting():
         assert group.join(timeout=0) is True
 
 
+def test_join_with_timeout_0_goes_on_after_a_task_that_stops_the_loop():
+    async def stop():
+        asyncio.get_running_loop().stop()
+
+    with Group() as group:
+        group.spawn(stop())
+        group.spawn(asyncio.sleep, 0)
+        assert group.join(timeout=0) is True
+
+
+def test_an_interrupt_by_a_task_in_join_with_timeout_0_leaves_after_the_others_cleaned_up():
+    async def interrupt():
+        raise KeyboardInterrupt
+
+    with Group() as group:
+        task = group.spawn(asyncio.sleep, 3600)
+        group.spawn(interrupt())
+        with pytest.raises(KeyboardInterrupt):
+            group.join(timeout=0)
+        assert task.cancelled() and len(group) == 0
+
+
 def test_join_with_timeout_0_gets_on_each_time():
     steps = []
 

@@ -120,6 +120,18 @@ def test_two_threads_that_iterate_share_the_results(kind, in_thread):
     assert sorted(got) == list(range(500))
 
 
+def test_whoever_looks_once_ends_the_loop_of_a_tool_that_another_thread_closes(in_thread):
+    async def work():
+        loop = asyncio.get_running_loop()
+        loop.call_soon(lambda: in_thread(group.close)())
+        return loop
+
+    group = Group(loop_factory=asyncio.SelectorEventLoop)  # no other tool gets it
+    task = group.spawn(work())
+    assert group.join(timeout=0) is True
+    assert task.result().is_closed()
+
+
 def test_work_that_another_thread_spawns_wakes_a_sleeping_loop(in_thread):
     """Nothing else would: the one task waits for ever."""
     running = threading.Event()

@@ -88,10 +88,14 @@ def test_an_interrupt_as_a_task_starts_cancels_it_and_gives_its_slot_back(monkey
     with Pool(1) as pool:
         pool.spawn(returns(0)).result()
         monkeypatch.setattr(_admission, "start", interrupted)
-        task = pool.spawn(returns, 1)
+        work = returns(1)
+        task, ref = pool.spawn(work), weakref.ref(work)
+        del work
         with pytest.raises(KeyboardInterrupt):
             pool.join()
         assert task.cancelled() and pool.free_count() == 1
+        gc.collect()
+        assert ref() is None
         assert pool.spawn(returns(2)).result() == 2
 
 
@@ -632,6 +636,13 @@ def test_a_second_signal_as_a_drive_ends_leaves_no_wakeup_descriptor_behind(monk
         group.spawn(returns(1))
         with pytest.raises(KeyboardInterrupt):
             group.join()
+        assert signal.set_wakeup_fd(-1) == -1
+
+
+def test_a_wait_leaves_no_wakeup_descriptor():
+    with Group() as group:
+        group.spawn(returns(1))
+        group.join()
         assert signal.set_wakeup_fd(-1) == -1
 
 

@@ -14,6 +14,7 @@ import pytest
 from four_tools import DEBUG
 
 from aioutils import Group, OrderedYielder, Pool, Yielder
+from aioutils._waiting import Wait
 
 
 class Thing:
@@ -159,6 +160,25 @@ def test_a_failure_goes_with_the_first_collection(see, make, work, things, event
     eventually(lambda: gc.collect() >= 0 and failure() is None, 1)
 
 
+async def fail_at_once(things):
+    raise Boom(things())
+
+
+@pytest.mark.parametrize("work", [fail_at_once, fail, fail_in_thread])
+@pytest.mark.parametrize("make", TOOLS)
+def test_a_failure_that_is_kept_keeps_no_task(make, work, things):
+    group = make()
+    task = group.spawn(work, things)
+    with pytest.raises(Boom) as caught:
+        task.result()
+    failure, ref = caught.value, weakref.ref(task)
+    del task, caught
+    gc.collect()
+    assert ref() is None
+    del failure
+    gc.collect()
+
+
 def test_a_tool_closed_by_with_goes_at_once(things):
     with Pool(2) as pool:
         for _ in range(4):
@@ -179,6 +199,19 @@ def test_a_timeout_leaves_nothing_behind(things):
     group.join()
     del group, task
     assert tool() is None
+
+
+def test_an_interrupt_leaves_nobody_behind_who_waits():
+    async def interrupt():
+        raise KeyboardInterrupt
+
+    with Group() as group:
+        for _ in range(3):
+            group.spawn(interrupt())
+            with pytest.raises(KeyboardInterrupt):
+                group.join()
+        gc.collect()
+        assert [thing for thing in gc.get_objects() if isinstance(thing, Wait)] == []
 
 
 def test_ten_thousand_tasks_one_after_the_other_take_no_more_memory_than_a_hundred(caplog):

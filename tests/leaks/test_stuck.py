@@ -64,8 +64,10 @@ def test_a_timer_that_was_cancelled_is_nothing_to_wait_for(deadline):
 
 def test_a_loop_that_does_not_tell_is_believed_for_a_while(deadline, monkeypatch):
     monkeypatch.setattr(_loop, "_BELIEF", 0.2)
+    began = time.monotonic()
     with deadline(5), pytest.warns(ResourceWarning, match="could not clean up"):
         drop_while(never, loop_factory=uvloop.new_event_loop)
+    assert time.monotonic() - began > 0.2
 
 
 @pytest.mark.filterwarnings("error::ResourceWarning")
