@@ -6,6 +6,7 @@ either started or cancelled, never both.
 """
 
 import asyncio
+import inspect
 from collections.abc import Callable
 from concurrent.futures import Executor
 
@@ -94,9 +95,12 @@ class Admission(Roster):
             if type(job._work) is Call:
                 self._call(job)
             context, job._context = job._context, None
+            run = self._run(job)
             try:
-                runner = start(self._run(job), loop=loop, context=context, eager_start=True)
+                runner = start(run, loop=loop, context=context, eager_start=True)
             except BaseException:  # a second Ctrl-C, just now
+                if inspect.getcoroutinestate(run) == inspect.CORO_CREATED:
+                    run.close()
                 if job._state is RUNNING:
                     job._state = CANCELLED
                     _work.close(job._work)
@@ -107,7 +111,7 @@ class Admission(Roster):
                 # What `disown` does, without the call.
                 runner._log_destroy_pending = False  # type: ignore[attr-defined]
                 job._runner = runner
-            del job, runner, context  # the frames of a failure lead to this one
+            del job, run, runner, context  # the frames of a failure lead to this one
 
     def _call(self, job: Job) -> None:
         """A plain function becomes something to await."""

@@ -77,12 +77,14 @@ def test_an_interrupt_as_a_loop_is_put_away_closes_it():
     assert loop.is_closed()
 
 
-def test_an_interrupt_as_a_task_starts_cancels_it_and_gives_its_slot_back(monkeypatch):
+@pytest.mark.parametrize("begun", [False, True])
+def test_an_interrupt_as_a_task_starts_cancels_it_and_gives_its_slot_back(monkeypatch, begun):
     start = _admission.start
 
     def interrupted(run, **kwargs):
         monkeypatch.setattr(_admission, "start", start)
-        run.close()
+        if begun:
+            run.close()
         raise KeyboardInterrupt
 
     with Pool(1) as pool:
