@@ -1,9 +1,10 @@
-"""Ctrl-C and SIGTERM while the main thread waits: noted at once, acted upon outside the loop.
+"""Signals while the main thread waits: noted at once, acted upon outside the loop.
 
 A Python signal handler that raises does so wherever the main thread happens to be: inside
 asyncio's own bookkeeping as well, and then clean-ups are lost. So, for as long as the main
-thread drives or waits, the user's handlers of SIGINT, SIGTERM and SIGUSR1 give way to one that
-notes the signal and wakes the waiter, who calls the user's from a place where it may raise.
+thread drives or waits, the user's handlers of SIGINT, SIGTERM, SIGUSR1 and SIGALRM give way to
+one that notes the signal and wakes the waiter, who calls the user's from a place where it may
+raise.
 
 Entered and left by the main thread only (elsewhere nothing happens); `_note` runs in the main
 thread, between any two bytecodes, and so takes no lock.
