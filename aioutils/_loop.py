@@ -21,7 +21,7 @@ from . import _eventloop
 from ._driven import Driven
 from ._eventloop import LoopFactory
 from ._owner import winding_down
-from ._signals import Signals
+from ._signals import Signals, held
 from ._waiting import AllOf, Helper, Hold, Passes, Wait, Waitable, way
 from ._warnings import warn_blocked, warn_dropped
 from .errors import DeadlockError
@@ -266,8 +266,9 @@ class Loop(Driven):
             for helper in filter(None, helpers):
                 helper.join(_PATIENCE)  # or it would run what is closed now
         finally:
-            self._drop_event_loop()
-            self.take_orphans()
-            for scheduler in schedulers:
-                scheduler.abandon()
+            with held():  # or somebody would wait for what was ended, but never told so
+                self._drop_event_loop()
+                self.take_orphans()
+                for scheduler in schedulers:
+                    scheduler.abandon()
         return False

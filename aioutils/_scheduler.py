@@ -178,8 +178,10 @@ class Scheduler(Admission):
             self._threads = None
 
     def abandon(self) -> None:
-        """Gives up on everything unfinished, where it stands."""
+        """Gives up on everything unfinished, where it stands; not on what other threads spawn
+        just now."""
         for job in self.unfinished() + self.parked:
+            self.running.discard(job)
             runner, job._runner = job._runner, None
             if job._state is not RUNNING:
                 self.cancel(job)
@@ -188,13 +190,17 @@ class Scheduler(Admission):
             if runner is not None:
                 _eventloop.forget(runner)
             job.tell()
-        self.running.clear()
         self.parked.clear()
         self.shut(wait=False)
-        for lane in self.lanes:
-            lane.waiting.clear()
-            lane.returning.clear()
-            lane.held = lane.dead = 0
+        with self._lock:
+            for lane in self.lanes:
+                for _ in range(len(lane.waiting)):
+                    job = lane.waiting.popleft()
+                    if job._state is WAITING:
+                        lane.waiting.append(job)
+                lane.returning.clear()
+                lane.dead = 0
+                lane.held = sum(job._lane is lane for job in self.running)
         self._tell()
 
     def forked(self, here: bool) -> None:

@@ -51,7 +51,9 @@ class Signals:
     The second signal before the first was delivered goes to the user's handler at once, from
     within the signal: that is how a blocked loop and a stuck clean-up can be left. With
     `patient=False` the first one does. What the handler raises then may hit a task, which keeps it
-    for as long as it cleans up: so it is noted as well, and ends the wait.
+    for as long as it cleans up: so it is noted as well, and ends the wait. Our own code and
+    asyncio's come back by themselves, and would be left in a state in which nobody can go on: there
+    it is only noted, once.
 
     An alarm would ring once, for a loop that may be blocked: so we have it ring again.
     """
@@ -179,10 +181,12 @@ class Signals:
         try:
             self._users[number](number, frame)
         except BaseException as error:
-            self._raised = error
+            again, self._raised = self._raised is not None, error
             error.__dict__[_MARK] = True  # frozen dataclasses can't be assigned to
             self._wake()
-            if frame is None or frame.f_globals.get("__name__") not in _CALLBACKS:
+            if _module(frame) in _CALLBACKS:
+                return
+            if again or self._wake is _nothing or not _comes_back(frame):
                 raise
 
 
@@ -247,6 +251,17 @@ def _put_off(again: set[int], number: int, frame: FrameType | None) -> None:
 
 class _PutOff(KeyboardInterrupt):  # asyncio lets that through
     pass
+
+
+def _module(frame: FrameType | None) -> str:
+    return "" if frame is None else str(frame.f_globals.get("__name__"))
+
+
+def _comes_back(frame: FrameType | None) -> bool:
+    """True of code that lets others go on when it was woken."""
+    if frame is not None and _module(frame) == "selectors":  # asyncio's, or that of a user
+        frame = frame.f_back
+    return _module(frame).partition(".")[0] in ("aioutils", "asyncio")
 
 
 def leaves_by_itself(error: object) -> bool:

@@ -4,6 +4,8 @@ import _signal
 import asyncio
 import contextlib
 import gc
+import os
+import selectors
 import signal
 import socket
 import threading
@@ -407,8 +409,35 @@ def test_a_second_signal_in_the_midst_of_a_users_task_is_raised_once_and_not_log
     assert nothing_leaks == []
 
 
+def in_asyncios_code(number):
+    return (signal.raise_signal, number)
+
+
+def in_a_callback(number):
+    return (lambda: signal.raise_signal(number),)
+
+
+def in_a_callback_that_blocks(number):
+    def block():
+        with selectors.DefaultSelector() as selector:
+            threading.Timer(0.05, os.kill, (os.getpid(), number)).start()
+            selector.select(10)
+
+    return (block,)
+
+
+def where_nothing_happens(number):
+    return (threading.Timer(0.05, os.kill, (os.getpid(), number)).start,)
+
+
 @signals
-def test_a_second_signal_in_a_callback_of_the_loop_is_not_logged(told, nothing_leaks):
+@pytest.mark.parametrize(
+    "where",
+    [in_asyncios_code, in_a_callback, in_a_callback_that_blocks, where_nothing_happens],
+)
+def test_a_second_signal_on_the_loop_gives_up_and_is_not_logged(
+    told, where, nothing_leaks, deadline
+):
     number, error = told
 
     async def stuck():
@@ -416,15 +445,55 @@ def test_a_second_signal_in_a_callback_of_the_loop_is_not_logged(told, nothing_l
             await forever()
         finally:
             signal.raise_signal(number)
-            asyncio.get_running_loop().call_later(0.01, signal.raise_signal, number)
+            asyncio.get_running_loop().call_later(0.01, *where(number))
             await forever()
 
     group = Group()
     group.spawn(stuck)
     group.join(timeout=0)
-    with pytest.raises(error):
+    with deadline(5), pytest.raises(error):
         group.close()
     assert nothing_leaks == []
+
+
+@signals
+def test_a_third_signal_is_raised_wherever_it_comes(told):
+    number, error = told
+    asyncios = eval("__import__('sys')._getframe()", {"__name__": "asyncio"})
+    woken = []
+    with pytest.raises(error), Signals(lambda: woken.append(1)) as held:
+        held._note(number, asyncios)
+        held._note(number, asyncios)
+        assert len(woken) == 2
+        with pytest.raises(error):
+            held._note(number, asyncios)
+
+
+def test_a_signal_while_all_is_given_up_is_heard_after_it(monkeypatch):
+    """Or a task would have ended, and nobody were told."""
+    end = Scheduler.abandon
+
+    def interrupted(self):
+        signal.raise_signal(signal.SIGINT)
+        end(self)
+        ended.append(self)
+
+    async def stuck():
+        try:
+            await forever()
+        finally:
+            signal.raise_signal(signal.SIGINT)
+            asyncio.get_running_loop().call_later(0.01, signal.raise_signal, signal.SIGINT)
+            await forever()
+
+    ended = []
+    group = Group()
+    task = group.spawn(stuck)
+    group.join(timeout=0)
+    monkeypatch.setattr(Scheduler, "abandon", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        group.close()
+    assert ended == [group._scheduler] and task.cancelled()
 
 
 @signals
