@@ -562,6 +562,42 @@ def test_a_second_signal_just_before_the_clean_up_gives_it_up(monkeypatch, deadl
         group.close()
 
 
+@signals
+@pytest.mark.timeout(5)
+def test_a_tool_whose_clean_up_was_given_up_before_it_began_closes_as_any(monkeypatch):
+    def interrupted(schedulers):
+        signal.raise_signal(signal.SIGINT)
+
+    async def interrupt():
+        raise KeyboardInterrupt
+
+    async def again():
+        try:
+            await forever()
+        finally:
+            y.spawn(again())
+
+    async def fill():
+        try:
+            await forever()
+        finally:
+            for n in range(3):
+                y.put(n)
+            done.append(await asyncio.gather(*(y.spawn(returns(n)) for n in range(3))))
+
+    y, done = Yielder(4, buffer=1), []
+    with monkeypatch.context() as patched:
+        patched.setattr(_loop, "winding_down", interrupted)
+        y.spawn(interrupt())
+        with pytest.raises(KeyboardInterrupt):
+            list(y)
+    y.spawn(again())
+    y.spawn(fill())
+    y.spawn(returns(None)).result()
+    y.close()
+    assert done == [[0, 1, 2]]
+
+
 def test_an_iteration_that_was_never_made_goes_in_silence():
     Stream.__new__(Stream)
 

@@ -8,6 +8,7 @@ user's function and its variables: there one collection must do.
 import asyncio
 import gc
 import logging
+import signal
 import weakref
 
 import pytest
@@ -160,6 +161,26 @@ def test_a_failure_goes_with_the_first_collection(see, make, work, things, event
     eventually(lambda: gc.collect() >= 0 and failure() is None, 1)
 
 
+@pytest.mark.parametrize("when", ["it waits", "it is about to start"])
+@pytest.mark.parametrize("make", TOOLS)
+def test_arguments_go_as_a_task_that_never_starts_is_cancelled(make, when, things):
+    async def use(thing):
+        """Never starts."""
+
+    async def cancel():
+        tasks[0].cancel()
+
+    group, tasks = make(), []
+    if when == "it is about to start":
+        group.spawn(cancel)
+    tasks.append(group.spawn(use, things()))
+    if when == "it waits":
+        tasks[0].cancel()
+    tasks.append(group.spawn(asyncio.sleep, 0))
+    assert group.join(timeout=5) is True
+    things.kept = tasks  # the fixture's check comes while these are alive
+
+
 async def fail_at_once(things):
     raise Boom(things())
 
@@ -212,6 +233,26 @@ def test_an_interrupt_leaves_nobody_behind_who_waits():
                 group.join()
         gc.collect()
         assert [thing for thing in gc.get_objects() if isinstance(thing, Wait)] == []
+
+
+def test_an_interrupt_goes_at_once():
+    class Interrupt(KeyboardInterrupt):
+        pass
+
+    def handler(number, frame):
+        raise Interrupt
+
+    before = signal.signal(signal.SIGINT, handler)
+    try:
+        with Group() as group:
+            group.spawn(signal.raise_signal, signal.SIGINT)
+            try:
+                group.join()
+            except Interrupt as error:
+                ref = weakref.ref(error)
+            assert ref() is None
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def test_ten_thousand_tasks_one_after_the_other_take_no_more_memory_than_a_hundred(caplog):
