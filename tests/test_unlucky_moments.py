@@ -480,20 +480,20 @@ def test_a_signal_while_all_is_given_up_is_heard_after_it(monkeypatch):
 
     async def stuck():
         try:
+            signal.raise_signal(signal.SIGINT)
             await forever()
         finally:
-            signal.raise_signal(signal.SIGINT)
             asyncio.get_running_loop().call_later(0.01, signal.raise_signal, signal.SIGINT)
             await forever()
 
     ended = []
     group = Group()
     task = group.spawn(stuck)
-    group.join(timeout=0)
     monkeypatch.setattr(Scheduler, "abandon", interrupted)
     with pytest.raises(KeyboardInterrupt):
-        group.close()
+        group.join()
     assert ended == [group._scheduler] and task.cancelled()
+    group.close()
 
 
 @signals
