@@ -15,12 +15,13 @@ A loop that is run by others (`Loop(running)`) has no driver of ours: all sleep.
 
 import asyncio
 import threading
+from collections.abc import Iterable
 from time import monotonic
 
 from . import _eventloop
 from ._driven import Driven
 from ._eventloop import LoopFactory
-from ._owner import winding_down
+from ._owner import Worker, winding_down
 from ._signals import Signals, held
 from ._waiting import AllOf, Helper, Hold, Passes, Wait, Waitable, way
 from ._warnings import warn_blocked, warn_dropped
@@ -267,8 +268,16 @@ class Loop(Driven):
                 helper.join(_PATIENCE)  # or it would run what is closed now
         finally:
             with held():  # or somebody would wait for what was ended, but never told so
-                self._drop_event_loop()
-                self.take_orphans()
-                for scheduler in schedulers:
-                    scheduler.abandon()
+                self._give_up(schedulers)
         return False
+
+    def _give_up(self, schedulers: Iterable[Worker]) -> None:
+        jobs = [job for scheduler in schedulers for job in scheduler.unfinished()]
+        self._drop_event_loop()
+        self.take_orphans()
+        try:
+            for job in [job for job in jobs if job.reached()]:  # they ended with the loop
+                job.tell()
+        finally:
+            for scheduler in schedulers:
+                scheduler.abandon()

@@ -20,6 +20,16 @@ from ._options import Options
 from ._order import Order
 from ._signals import held
 from ._waiting import Hold
+from .errors import ClosedError
+
+
+class AtOnce(threading.local):
+    """What this thread is in."""
+
+    calling = False  # a done-callback of a task that had ended before the callback was added
+
+
+at_once = AtOnce()
 
 
 class Scheduler(Admission):
@@ -50,6 +60,11 @@ class Scheduler(Admission):
             self.wake()
         if failures.failing or self._stopping or self.closed:
             self.cancel(job)
+            if at_once.calling:  # whose task may have come the same way: it would never end
+                raise ClosedError(
+                    f"{self!r} is ending and starts nothing any more: a done-callback that "
+                    "spawns with itself again asks task.cancelled() first"
+                )
 
     def park(self, job: Job) -> None:
         """Starts a job that takes no slot and is no task: it enters, stays, and leaves."""
@@ -178,10 +193,24 @@ class Scheduler(Admission):
             self._threads = None
 
     def abandon(self) -> None:
-        """Gives up on everything unfinished, where it stands; not on what other threads spawn
-        just now."""
+        """Gives up on everything unfinished, where it stands."""
+        self._stopping += 1  # what callbacks spawn never starts
+        try:
+            self._forget_unfinished()
+            self.shut(wait=False)
+        finally:
+            self._stopping -= 1
+        for lane in self.lanes:
+            while lane.waiting:
+                self.cancel(lane.waiting.popleft())  # if another thread spawned it just now
+                with self._lock:
+                    lane.dead -= 1
+            lane.returning.clear()
+            lane.held = 0
+        self._tell()
+
+    def _forget_unfinished(self) -> None:
         for job in self.unfinished() + self.parked:
-            self.running.discard(job)
             runner, job._runner = job._runner, None
             if job._state is not RUNNING:
                 self.cancel(job)
@@ -190,18 +219,8 @@ class Scheduler(Admission):
             if runner is not None:
                 _eventloop.forget(runner)
             job.tell()
+        self.running.clear()
         self.parked.clear()
-        self.shut(wait=False)
-        with self._lock:
-            for lane in self.lanes:
-                for _ in range(len(lane.waiting)):
-                    job = lane.waiting.popleft()
-                    if job._state is WAITING:
-                        lane.waiting.append(job)
-                lane.returning.clear()
-                lane.dead = 0
-                lane.held = sum(job._lane is lane for job in self.running)
-        self._tell()
 
     def forked(self, here: bool) -> None:
         self._lock = threading.RLock()

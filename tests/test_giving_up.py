@@ -284,22 +284,3 @@ def test_a_pool_that_a_second_ctrl_c_gave_up_is_as_good_as_new():
     assert len(pool) == 0 and pool.free_count() == 1
     assert asyncio.run(elsewhere()) == 2
     pool.close()
-
-
-def test_what_is_spawned_while_a_pool_is_given_up_is_not():
-    async def stuck():
-        signal.raise_signal(signal.SIGINT)
-        try:
-            await forever()
-        finally:
-            asyncio.get_running_loop().call_later(0.01, signal.raise_signal, signal.SIGINT)
-            await forever()
-
-    later = []
-    with Pool(1) as pool:
-        pool.spawn(stuck).add_done_callback(lambda _: later.append(pool.spawn(returns, 1)))
-        pool.spawn(forever)
-        with pytest.raises(KeyboardInterrupt):
-            pool.join()
-        assert later[0].result(timeout=5) == 1 and len(pool) == 0
-        assert pool.free_count() == 1

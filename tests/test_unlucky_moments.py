@@ -30,6 +30,7 @@ from aioutils._loop import Loop
 from aioutils._scheduler import Scheduler
 from aioutils._signals import Signals
 from aioutils._stream import Stream
+from aioutils._waiting import Wait
 
 signals = pytest.mark.skipif(not hasattr(signal, "SIGUSR1"), reason="Windows has no such signals")
 
@@ -101,6 +102,28 @@ def test_an_interrupt_as_a_task_starts_cancels_it_and_gives_its_slot_back(monkey
         gc.collect()
         assert ref() is None
         assert pool.spawn(returns(2)).result() == 2
+
+
+def test_an_exception_of_a_handler_as_a_task_starts_is_the_end_of_that_task_only(
+    monkeypatch, nothing_leaks
+):
+    """Of a signal that we do not hold back: asyncio logs what it raises in the midst of it."""
+    start = _admission.start
+
+    def interrupted(run, **kwargs):
+        monkeypatch.setattr(_admission, "start", start)
+        if _eventloop.LAZY:
+            run.send(None)
+        raise ValueError
+
+    with Pool(2) as pool:
+        monkeypatch.setattr(_admission, "start", interrupted)
+        tasks = [pool.spawn(returns, n) for n in range(5)]
+        assert pool.join()
+        assert tasks[0].cancelled() and [task.result() for task in tasks[1:]] == [1, 2, 3, 4]
+        assert pool.free_count() == 2
+    assert len(nothing_leaks) == 1
+    nothing_leaks.clear()
 
 
 @pytest.mark.skipif(_eventloop.LAZY, reason="before 3.12 no task ends in its first step")
@@ -802,3 +825,11 @@ def test_a_loop_that_an_interrupt_left_as_if_it_ran_is_given_up():
     first, _ = loops
     first.interrupted = False
     first.close()
+
+
+def test_a_driver_that_has_just_closed_its_loop_need_not_be_woken():
+    loop = Loop()
+    loop.event_loop.close()
+    wait = loop._driver = Wait(loop, None)
+    wait.wake()
+    loop._driver = None
