@@ -30,11 +30,12 @@ _Handler = Callable[[int, FrameType | None], Any]
 _NAMES = ("SIGINT", "SIGTERM", "SIGUSR1", "SIGALRM")
 _HELD = [int(getattr(signal, name)) for name in _NAMES if hasattr(signal, name)]
 _ALARM = int(getattr(signal, "SIGALRM", 0))
-_BLOCKED = 1.0  # seconds, after which an alarm rings again
+_BLOCKED = 1.0  # seconds, after which nothing comes back by itself any more
 _MARK = "_raised_in_a_signal"
 
 # Modules that the interpreter calls by itself; it prints what they raise, and that was it.
 _CALLBACKS = ("weakref", "_weakrefset")
+_SHARED = ("selectors", "signal", "socket")  # with users, of asyncio and of uvloop
 
 _innermost: "Signals | None" = None
 _wakeup = -1  # the descriptor that we have signals written to
@@ -53,7 +54,7 @@ class Signals:
     `patient=False` the first one does. What the handler raises then may hit a task, which keeps it
     for as long as it cleans up: so it is noted as well, and ends the wait. Our own code and
     asyncio's come back by themselves, and would be left in a state in which nobody can go on: there
-    it is only noted, once.
+    it is only noted, unless a second has passed since.
 
     An alarm would ring once, for a loop that may be blocked: so we have it ring again.
     """
@@ -64,6 +65,7 @@ class Signals:
         "_patient",
         "_raised",
         "_replaced",
+        "_since",
         "_users",
         "_wake",
         "_wakes",
@@ -75,6 +77,7 @@ class Signals:
         self._patient = patient
         self._noted: list[tuple[int, FrameType | None]] = []
         self._raised: BaseException | None = None  # from within a signal
+        self._since: float = 0.0
         self._users: dict[int, _Handler] = {}
         self._replaced: dict[int, Any] = {}
         self._outer: Signals | None = None
@@ -181,12 +184,15 @@ class Signals:
         try:
             self._users[number](number, frame)
         except BaseException as error:
-            again, self._raised = self._raised is not None, error
+            late = self._raised is not None and time.monotonic() > self._since + _BLOCKED
+            if self._raised is None:
+                self._since = time.monotonic()
+            self._raised = error
             error.__dict__[_MARK] = True  # frozen dataclasses can't be assigned to
             self._wake()
             if _module(frame) in _CALLBACKS:
                 return
-            if again or self._wake is _nothing or not _comes_back(frame):
+            if late or self._wake is _nothing or not _comes_back(frame):
                 raise
 
 
@@ -259,7 +265,7 @@ def _module(frame: FrameType | None) -> str:
 
 def _comes_back(frame: FrameType | None) -> bool:
     """True of code that lets others go on when it was woken."""
-    if frame is not None and _module(frame) == "selectors":  # asyncio's, or that of a user
+    while frame is not None and _module(frame) in _SHARED:
         frame = frame.f_back
     return _module(frame).partition(".")[0] in ("aioutils", "asyncio")
 
