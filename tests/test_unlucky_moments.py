@@ -400,6 +400,12 @@ def test_a_second_signal_gives_up_on_a_dropped_tool(told):
         time.sleep(5)
 
 
+async def until_delivered():
+    """Or the second signal would count for the first."""
+    while _signals._innermost._patient:
+        await asyncio.sleep(0.001)
+
+
 @signals
 def test_a_second_signal_in_the_midst_of_a_users_task_is_raised_once_and_not_logged(
     told, nothing_leaks
@@ -418,7 +424,7 @@ def test_a_second_signal_in_the_midst_of_a_users_task_is_raised_once_and_not_log
         users.append(asyncio.ensure_future(interrupted()))
 
     async def interrupted():
-        await asyncio.sleep(0.01)  # until the first was delivered
+        await until_delivered()
         signal.raise_signal(number)
 
     users = []
@@ -469,7 +475,8 @@ def test_a_second_signal_on_the_loop_gives_up_and_is_not_logged(
             await forever()
         finally:
             signal.raise_signal(number)
-            asyncio.get_running_loop().call_later(0.01, *where(number))
+            await until_delivered()
+            asyncio.get_running_loop().call_soon(*where(number))
             await forever()
 
     group = Group()
@@ -535,7 +542,7 @@ def test_a_second_signal_in_a_callback_of_a_weak_reference_is_not_printed(handle
             await forever()
         finally:
             signal.raise_signal(signal.SIGINT)
-            await asyncio.sleep(0.01)  # until it was delivered
+            await until_delivered()
             del thing
             await forever()
 
