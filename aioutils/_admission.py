@@ -9,12 +9,14 @@ import asyncio
 import sys
 from collections.abc import Callable
 from concurrent.futures import Executor
+from functools import partial
 
 from . import _work
 from ._eventloop import LAZY, exhaust, start, started
 from ._job import CANCELLED, DONE, RUNNING, WAITING, Job
 from ._lane import Lane
 from ._lease import current
+from ._loop import Loop
 from ._options import Options
 from ._order import Order
 from ._roster import Roster
@@ -40,7 +42,8 @@ class Admission(Roster):
 
     def pump(self) -> None:
         """Starts as many as there are slots for, a slice at a time."""
-        if self.loop is None or not (self.loop.admits and self.loop.is_here()):
+        loop = self.loop
+        if loop is None or not (loop.admits and loop.is_here()):
             return  # pragma: no cover: it moved to another loop, just now, and stays due there
         self._due = True  # what comes in until the end of this is seen here
         try:
@@ -48,12 +51,15 @@ class Admission(Roster):
                 self._inbox.popleft()()
             for lane in self.lanes:
                 most = SLICE
-                while lane.waiting and most > 0 and self.loop._running:  # not: one forked
-                    claimed = self._claim(lane, most)
+                while lane.waiting and most > 0 and loop._running:  # not: one forked
+                    claimed = self._claim(lane, most, loop)
                     most -= len(claimed) or SLICE
                     self._start(claimed)
-        finally:
+        except BaseException:  # a signal: the rest is still to do
             self._due = False
+            self.wake()
+            raise
+        self._due = False
         for lane in self.lanes:
             if lane.waiting and lane.free(1) > 0:
                 self.wake()
@@ -62,9 +68,11 @@ class Admission(Roster):
         if self._watchers and not self.running:
             self._tell()
 
-    def _claim(self, lane: Lane, most: int) -> list[Job]:
+    def _claim(self, lane: Lane, most: int, loop: Loop) -> list[Job]:
         """Takes those that start now out of the line; the first of them is the last."""
         with self._lock:
+            if self.loop is not loop:
+                return []  # it moved to another one, just now
             waiting = lane.waiting
             free = min(lane.free(most), len(waiting))
             claimed = [waiting.popleft() for _ in range(free)]
@@ -97,20 +105,23 @@ class Admission(Roster):
             if type(job._work) is Call:
                 self._call(job)
             context, job._context = job._context, None
+            run = self._run(job)
             try:
-                runner = start(self._run(job), loop=loop, context=context, eager_start=True)
-            except BaseException:  # a second Ctrl-C, just now
+                runner = start(run, loop=loop, context=context, eager_start=True)
+            except BaseException:  # a signal, just now
                 if job._state is RUNNING:
                     job._state = CANCELLED
                     _work.close(job._work)
                     job._work = None
                     self._ended(job)
+                exhaust(run)
+                self._inbox.append(partial(self._start, claimed))
                 raise
             if not runner.done():
                 # What `disown` does, without the call.
                 runner._log_destroy_pending = False  # type: ignore[attr-defined]
                 job._runner = runner
-            del job, runner, context  # the frames of a failure lead to this one
+            del job, run, runner, context  # the frames of a failure lead to this one
 
     def _call(self, job: Job) -> None:
         """A plain function becomes something to await."""
@@ -124,6 +135,8 @@ class Admission(Roster):
         try:
             if LAZY:  # pragma: no cover: before 3.12
                 await started()
+                while not self.loop.admits:  # type: ignore[union-attr]
+                    await started()  # it stood still, and uvloop can't hold this back
             current.set(job)
             job._outcome = await work
         except asyncio.CancelledError:
@@ -131,7 +144,9 @@ class Admission(Roster):
             job._state = CANCELLED
         except BaseException as error:
             loop = self.loop
-            if loop is None or not (loop.is_here() or loop.was_left_here()):
+            # Not RUNNING: a signal came as it started.
+            here = loop is not None and loop.is_here() and job._state is RUNNING
+            if loop is None or not (here or loop.was_left_here()):
                 self._lost(job)  # given up, or closed by the collector
                 exhaust(work)  # it may have swallowed what ended this
                 return

@@ -5,11 +5,14 @@ Where nothing of the family is under way, and nobody waits for it, the next wait
 """
 
 import threading
+from collections.abc import Callable
+from contextlib import ExitStack
 
 from ._eventloop import LoopFactory
 from ._lease import block
 from ._loop import Loop
 from ._owner import Worker
+from ._signals import held
 from ._waiting import Moment, Waitable
 from .errors import WrongLoopError
 
@@ -74,8 +77,10 @@ class Bound(Moment, Worker):
         family = self._family
         with family._lock:
             old = self.loop
-            if old is None or not (old.private or self._is_tied()):
+            if old is None:
                 self._bind(Loop(factory=self._factory))
+            elif not old.private:
+                self._move(lambda: Loop(factory=self._factory))
             loop = self.loop
             assert loop is not None
             family.waits.append(None)
@@ -88,13 +93,13 @@ class Bound(Moment, Worker):
         running, family = Loop.current(), self._family
         with family._lock:
             old = self.loop
-            if old is not running:
-                if old is not None and self._is_tied():
-                    raise WrongLoopError(
-                        f"{who!r} of {self!r} runs on another loop than the one that awaits it; "
-                        "make one of the two tools with within= the other"
-                    )
+            if old is None:
                 self._bind(running)
+            elif old is not running and not self._move(lambda: running):
+                raise WrongLoopError(
+                    f"{who!r} of {self!r} runs on another loop than the one that awaits it; "
+                    "make one of the two tools with within= the other"
+                )
             family.waits.append(None)
         if old is not running:
             self._has_moved(old, family)
@@ -102,6 +107,20 @@ class Bound(Moment, Worker):
 
     def bind_running(self, who: object) -> None:
         self.tie_running(who).untie()
+
+    def _move(self, to: Callable[[], Loop]) -> bool:
+        """Binds it to another loop; False if something is under way on the one that it has.
+
+        That one may be running, in another thread. It takes jobs out of the line under these locks,
+        and none of a tool that moved meanwhile.
+        """
+        with held(), ExitStack() as locks:
+            for member in tuple(self._family):
+                locks.enter_context(member._lock)
+            if self._is_tied():
+                return False
+            self._bind(to())
+            return True
 
     def _is_tied(self) -> bool:
         if self.loop is None or self.loop.is_over():

@@ -153,7 +153,7 @@ class Loop(Driven):
             self._clean_up()
             raise
         finally:
-            if self.is_left():  # pragma: no cover: another thread closed the tool meanwhile
+            if self.is_left():  # another thread closed the tool meanwhile
                 self.release()
 
     def _wait(self, wait: Wait, deadline: float | None, signals: Signals) -> bool:
@@ -247,8 +247,13 @@ class Loop(Driven):
             for helper in filter(None, helpers):
                 helper.join(_PATIENCE)  # or it would run what is closed now
         finally:
+            jobs = [job for scheduler in schedulers for job in scheduler.unfinished()]
             self._drop_event_loop()
             self.take_orphans()
-            for scheduler in schedulers:
-                scheduler.abandon()
+            try:
+                for job in [job for job in jobs if job.reached()]:  # they ended with the loop
+                    job.tell()
+            finally:
+                for scheduler in schedulers:
+                    scheduler.abandon()
         return False

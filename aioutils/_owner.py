@@ -14,13 +14,16 @@ import weakref
 from collections.abc import Callable, Coroutine, Generator, Iterable, Sequence
 from contextvars import Context
 from functools import partial
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from . import _eventloop
 from ._clock import Standing
 from ._eventloop import LoopFactory
 from ._signals import Signals
 from ._waiting import AllOf, Waitable
+
+if TYPE_CHECKING:
+    from ._job import Job
 
 
 class Worker(Waitable):
@@ -32,7 +35,7 @@ class Worker(Waitable):
 
     def pump(self) -> None: ...
     def wake(self) -> None: ...
-    def unfinished(self) -> "Sequence[Waitable]":
+    def unfinished(self) -> "Sequence[Job]":
         raise AssertionError(type(self))
 
     def cancel_all(self) -> None: ...

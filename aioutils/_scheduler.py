@@ -20,6 +20,16 @@ from ._options import Options
 from ._order import Order
 from ._signals import held
 from ._waiting import Hold
+from .errors import ClosedError
+
+
+class AtOnce(threading.local):
+    """What this thread is in."""
+
+    calling = False  # a done-callback of a task that had ended before the callback was added
+
+
+at_once = AtOnce()
 
 
 class Scheduler(Admission):
@@ -50,6 +60,11 @@ class Scheduler(Admission):
             self.wake()
         if failures.failing or self._stopping or self.closed:
             self.cancel(job)
+            if at_once.calling:  # whose task may have come the same way: it would never end
+                raise ClosedError(
+                    f"{self!r} is ending and starts nothing any more: a done-callback that "
+                    "spawns with itself again asks task.cancelled() first"
+                )
 
     def park(self, job: Job) -> None:
         """Starts a job that takes no slot and is no task: it enters, stays, and leaves."""
@@ -179,6 +194,22 @@ class Scheduler(Admission):
 
     def abandon(self) -> None:
         """Gives up on everything unfinished, where it stands."""
+        self._stopping += 1  # what callbacks spawn never starts
+        try:
+            self._forget_unfinished()
+            self.shut(wait=False)
+        finally:
+            self._stopping -= 1
+        for lane in self.lanes:
+            while lane.waiting:
+                self.cancel(lane.waiting.popleft())  # if another thread spawned it just now
+                with self._lock:
+                    lane.dead -= 1
+            lane.returning.clear()
+            lane.held = 0
+        self._tell()
+
+    def _forget_unfinished(self) -> None:
         for job in self.unfinished() + self.parked:
             runner, job._runner = job._runner, None
             if job._state is not RUNNING:
@@ -190,12 +221,6 @@ class Scheduler(Admission):
             job.tell()
         self.running.clear()
         self.parked.clear()
-        self.shut(wait=False)
-        for lane in self.lanes:
-            lane.waiting.clear()
-            lane.returning.clear()
-            lane.held = lane.dead = 0
-        self._tell()
 
     def forked(self, here: bool) -> None:
         self._lock = threading.RLock()

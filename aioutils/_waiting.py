@@ -6,6 +6,7 @@ thread, wherever that is: in the loop, which it stops, or asleep, which it wakes
 """
 
 import asyncio
+import contextlib
 import contextvars
 import threading
 from collections.abc import Callable, Iterable
@@ -134,9 +135,10 @@ class Wait:
 
     def wake(self) -> None:
         """The same from a signal handler or another thread."""
-        if self._loop._driver is self and self._loop._event_loop is not None:
-            event_loop = self._loop._event_loop
-            event_loop.call_soon_threadsafe(event_loop.stop)
+        event_loop = self._loop._event_loop
+        if self._loop._driver is self and event_loop is not None:
+            with contextlib.suppress(RuntimeError):  # closed, just now, by the one who drove it
+                event_loop.call_soon_threadsafe(event_loop.stop)
         else:
             self._post()
 

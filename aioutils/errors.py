@@ -8,7 +8,10 @@ __all__ = ["ClosedError", "DeadlockError", "UnfinishedError", "WrongLoopError"]
 
 
 class ClosedError(RuntimeError):
-    """The tool was closed. Make a new one, or close it later: ``with`` closes it at its end."""
+    """The tool was closed. Make a new one, or close it later: ``with`` closes it at its end.
+
+    While the tool is ending, a done-callback gets it that spawns with itself again: let it ask
+    ``task.cancelled()`` first."""
 
 
 class DeadlockError(RuntimeError):

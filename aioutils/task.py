@@ -8,6 +8,7 @@ from typing import Any, Generic, TypeVar
 
 from ._job import CANCELLED, FAILED, Job
 from ._lease import pause
+from ._scheduler import at_once
 
 __all__ = ["Task"]
 
@@ -93,7 +94,12 @@ class Task(Job, Generic[T]):
         told = _Callback(self, callback)
         self.watch(told)
         if self.reached() and self.unwatch(told):
-            told()
+            outer = at_once.calling
+            try:
+                at_once.calling = True
+                told()
+            finally:
+                at_once.calling = outer
 
     @property
     def name(self) -> str:

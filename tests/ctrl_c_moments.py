@@ -106,7 +106,9 @@ class Said(logging.Handler):
         warnings.showwarning = lambda message, *_, **__: self.lines.append(str(message))
 
     def emit(self, record):
-        self.lines.append(record.getMessage())
+        message = record.getMessage()
+        if not (record.name == "asyncio" and message.startswith("Executing ")):  # of debug mode
+            self.lines.append(message)
 
 
 def terminate(number, frame):

@@ -7,7 +7,8 @@ import threading
 from four_tools import forever, returns
 from on_a_loop import on_a_loop
 
-from aioutils import Pool
+from aioutils import Group, Pool
+from aioutils._loop import Loop
 
 
 @on_a_loop
@@ -39,3 +40,42 @@ def test_a_cancellation_while_another_thread_cancels_comes_after_that(in_thread)
         pool.join()
         assert first.cancelled() and second.cancelled()
     assert log == ["first", "second"]
+
+
+def test_what_waits_as_another_thread_cancels_never_starts_though_tasks_start_just_then(in_thread):
+    began, cancelled, started = threading.Event(), threading.Event(), []
+
+    async def first():
+        began.set()
+        cancelled.wait(5)
+
+    async def second():
+        started.append(True)
+
+    with Pool(1) as pool:
+        pool.spawn(first())
+        task = pool.spawn(second())
+        join = in_thread(pool.join)
+        began.wait(5)
+        pool.cancel()
+        cancelled.set()
+        assert join() is True
+        assert task.cancelled() and started == []
+
+
+def test_whoever_holds_the_loop_still_ends_it_if_its_last_tool_is_closed_meanwhile(
+    in_thread, monkeypatch
+):
+    def let_go_late(loop, hold):
+        in_thread(group.close)()
+        let_go(loop, hold)
+
+    async def running_loop():
+        return asyncio.get_running_loop()
+
+    group = Group(loop_factory=asyncio.SelectorEventLoop)
+    loop = group.spawn(running_loop()).result()
+    task, let_go = group.spawn(returns(1)), Loop.let_go
+    monkeypatch.setattr(Loop, "let_go", let_go_late)
+    task.cancel()
+    assert loop.is_closed()

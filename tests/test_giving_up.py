@@ -1,6 +1,7 @@
 """What can't be cleaned up is given up, after as much as can be done, and it is said."""
 
 import asyncio
+import contextlib
 import gc
 import signal
 import threading
@@ -8,9 +9,9 @@ import time
 
 import pytest
 import uvloop
-from four_tools import fails, forever
+from four_tools import fails, forever, returns
 
-from aioutils import Group, _eventloop
+from aioutils import Group, Pool, _eventloop
 
 LOOPS = pytest.mark.parametrize("factory", [None, uvloop.new_event_loop], ids=["own", "uvloop"])
 
@@ -247,3 +248,39 @@ def test_a_second_ctrl_c_that_a_stuck_clean_up_keeps_leaves_it_all_the_same():
     assert time.monotonic() < start + 5
     assert task.cancelled() and len(group) == 0
     group.close()
+
+
+def test_a_pool_that_a_second_ctrl_c_gave_up_is_as_good_as_new():
+    """Its slots are free, that of the one who wanted his back as well; no context binds it."""
+
+    @contextlib.asynccontextmanager
+    async def context():
+        yield
+
+    def interrupt():
+        asyncio.get_running_loop().call_later(0.01, signal.raise_signal, signal.SIGINT)
+
+    async def stuck():
+        interrupt()
+        try:
+            await forever()
+        finally:
+            interrupt()
+            await forever()
+
+    async def lends():
+        tasks.extend([pool.spawn(stuck), pool.spawn(returns(1))])
+        await tasks[0]
+
+    async def elsewhere():
+        return await pool.spawn(returns(2))
+
+    pool, tasks = Pool(1), []
+    pool.spawn(lends)
+    with pytest.raises(KeyboardInterrupt):
+        pool.enter_async_context(context())
+        pool.join()
+    assert [task.cancelled() for task in tasks] == [True, True]
+    assert len(pool) == 0 and pool.free_count() == 1
+    assert asyncio.run(elsewhere()) == 2
+    pool.close()

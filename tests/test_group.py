@@ -3,7 +3,7 @@
 import asyncio
 
 import pytest
-from four_tools import fails, forever, returns, until_cancelled
+from four_tools import DEBUG, fails, forever, returns, until_cancelled
 
 from aioutils import Group, Pool
 
@@ -32,6 +32,28 @@ def test_join_with_timeout_0_does_what_needs_no_waiting():
         assert quick.done() and not slow.done()
         slow.cancel()
         assert group.join(timeout=0) is True
+
+
+def test_join_with_timeout_0_goes_on_after_a_task_that_stops_the_loop():
+    async def stop():
+        asyncio.get_running_loop().stop()
+
+    with Group() as group:
+        group.spawn(stop())
+        group.spawn(asyncio.sleep, 0)
+        assert group.join(timeout=0) is True
+
+
+def test_an_interrupt_by_a_task_in_join_with_timeout_0_leaves_after_the_others_cleaned_up():
+    async def interrupt():
+        raise KeyboardInterrupt
+
+    with Group() as group:
+        task = group.spawn(asyncio.sleep, 3600)
+        group.spawn(interrupt())
+        with pytest.raises(KeyboardInterrupt):
+            group.join(timeout=0)
+        assert task.cancelled() and len(group) == 0
 
 
 def test_join_with_timeout_0_gets_on_each_time():
@@ -112,20 +134,20 @@ def test_with_joins_even_what_the_last_task_spawned():
 
 
 def test_a_group_runs_any_number_at_once():
-    now = most = 0
+    now, most, many = 0, 0, 1_000 if DEBUG else 5_000
 
     async def run():
         nonlocal now, most
         now += 1
         most = max(most, now)
-        await all_there.wait() if now < 5_000 else all_there.set()
+        await all_there.wait() if now < many else all_there.set()
         now -= 1
 
     all_there = asyncio.Event()
     with Group() as group:
-        for _ in range(5_000):
+        for _ in range(many):
             group.spawn(run())
-    assert most == 5_000
+    assert most == many
 
 
 def test_what_is_spawned_into_the_clean_up_after_a_failure_is_cancelled_even_if_that_was_seen():

@@ -2,6 +2,8 @@
 
 import asyncio
 import sys
+import threading
+import time
 import types
 import warnings
 
@@ -10,6 +12,7 @@ from four_tools import returns
 from on_a_loop import on_a_loop
 
 from aioutils import DeadlockError, Group, Pool, Yielder
+from aioutils._waiting import Helper
 
 quietly = pytest.mark.filterwarnings("ignore:this call blocks the event loop:RuntimeWarning")
 
@@ -61,6 +64,30 @@ async def test_sync_code_that_a_coroutine_calls_need_not_know():
             return pool.map(returns, [n * n for n in numbers])
 
     assert squares(range(4)) == [0, 1, 4, 9]
+
+
+@quietly
+@pytest.mark.parametrize("error", [None, KeyboardInterrupt])
+@on_a_loop
+async def test_as_a_call_returns_its_helper_thread_has_ended(error, monkeypatch):
+    async def work():
+        if error is not None:
+            raise error
+
+    def run_long(helper):
+        run(helper)
+        time.sleep(pauses.pop() if pauses else 0)
+
+    run, pauses = Helper._run, [0.2]  # of the first: after an interrupt there are more of them
+    monkeypatch.setattr(Helper, "_run", run_long)
+    with Group() as group:
+        try:
+            group.spawn(work())
+            group.spawn(asyncio.sleep, 0 if error is None else 3600)
+            group.join()
+        except KeyboardInterrupt:
+            assert error is not None
+        assert [t.name for t in threading.enumerate() if t.name == "aioutils helper"] == []
 
 
 @quietly

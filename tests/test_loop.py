@@ -1,6 +1,7 @@
 """Who drives the loop, and how much it bears (rules 3, 4 and 9)."""
 
 import asyncio
+import contextlib
 import os
 import threading
 import time
@@ -118,6 +119,45 @@ def test_two_threads_that_iterate_share_the_results(kind, in_thread):
         halves = [in_thread(list, y), in_thread(list, y)]
         got = [result for half in halves for result in half()]
     assert sorted(got) == list(range(500))
+
+
+def test_whoever_looks_once_ends_the_loop_of_a_tool_that_another_thread_closes(in_thread):
+    async def work():
+        loop = asyncio.get_running_loop()
+        loop.call_soon(lambda: in_thread(group.close)())
+        return loop
+
+    group = Group(loop_factory=asyncio.SelectorEventLoop)  # no other tool gets it
+    task = group.spawn(work())
+    assert group.join(timeout=0) is True
+    assert task.result().is_closed()
+
+
+@pytest.mark.parametrize("interrupt", [False, True])
+def test_whoever_drives_ends_the_loop_of_a_tool_that_another_thread_closes_just_then(
+    interrupt, in_thread
+):
+    async def work():
+        loop = asyncio.get_running_loop()
+        end = loop.create_future()
+        loop.call_soon(last, loop, end)
+        await end
+        return loop
+
+    def last(loop, end):
+        end.set_result(None)
+        loop.call_soon(close)  # in the pass in which the task ends
+
+    def close():
+        in_thread(group.close)()
+        if interrupt:
+            raise KeyboardInterrupt
+
+    group = Group(loop_factory=asyncio.SelectorEventLoop)  # no other tool gets it
+    task = group.spawn(work())
+    with pytest.raises(KeyboardInterrupt) if interrupt else contextlib.nullcontext():
+        group.join()
+    assert task.result().is_closed()
 
 
 def test_work_that_another_thread_spawns_wakes_a_sleeping_loop(in_thread):

@@ -1,6 +1,7 @@
 """Policies for failures, `on_error=`, in both worlds (rules 15 and 16)."""
 
 import asyncio
+import contextlib
 import gc
 import weakref
 
@@ -142,6 +143,24 @@ def test_cancelled_tasks_are_no_failures_and_cancel_nobody(make, end):
     group.spawn(after(2, returns(0))).add_done_callback(lambda _: task.cancel())
     end(group)
     assert task.cancelled() and other.result() == "value"
+
+
+@contextlib.asynccontextmanager
+async def no_context():
+    raise ValueError("alone")
+    yield
+
+
+@pytest.mark.parametrize("isolate", [True, False])
+def test_what_fails_in_a_map_or_in_entering_a_context_cancels_nobody_else(make, isolate):
+    with make(on_error="cancel") as tool:
+        task = tool.spawn(forever())
+        with pytest.raises(ValueError, match="alone"):
+            tool.map(fails, [ValueError("alone")], isolate=isolate)
+        with pytest.raises(ValueError, match="alone"):
+            tool.enter_async_context(no_context())
+        assert not task.done()
+        task.cancel()
 
 
 def test_leaving_the_block_raises_by_the_same_policy():

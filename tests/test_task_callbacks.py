@@ -1,11 +1,14 @@
 """Done-callbacks, names and repr of a task."""
 
+import contextlib
 import logging
+import signal
+from functools import partial
 
 import pytest
-from four_tools import fails, forever, returns
+from four_tools import fails, finish, forever, returns, start
 
-from aioutils import Group, Pool
+from aioutils import Group, OrderedYielder, Pool, Yielder
 
 
 @pytest.fixture
@@ -114,3 +117,72 @@ def test_a_callback_that_would_wait_where_nobody_can_run_the_loop_is_refused(gro
     waiting.cancel()
     assert "DeadlockError" in caplog.text and not other.done()
     assert other.result() == 2
+
+
+# ---- a callback that spawns with itself again, without asking `cancelled()` ----------------
+
+
+@pytest.mark.parametrize("end", ["close", "close what waits", "with", "fail"])
+@pytest.mark.parametrize("make", [Group, partial(Pool, 50), Yielder, OrderedYielder])
+def test_an_endless_chain_of_callbacks_ends_with_its_tool(make, end, caplog):
+    def again(task):
+        spawned.append(tool.spawn(forever))
+        spawned[-1].add_done_callback(again)
+
+    spawned, tool = [], make(on_error="cancel" if end == "fail" else "continue")
+    if end == "fail":
+        tool.spawn(fails, ValueError())
+    again(None)
+    if end == "close":
+        start(tool)
+    with contextlib.suppress(ValueError), contextlib.closing(tool):
+        if end == "with":
+            with tool:
+                start(tool)
+                raise ValueError
+        if end == "fail":
+            finish(tool)
+    assert len(tool) == 0 and all(task.cancelled() for task in spawned)
+    assert len(spawned) < 5
+    (record,) = caplog.records
+    assert isinstance(record.exc_info[1], RuntimeError)
+    assert "asks task.cancelled() first" in caplog.text
+
+
+def test_what_a_callback_spawns_as_its_tool_closes_is_cancelled_without_a_word(group, caplog):
+    def tidy(task):
+        spawned.append(group.spawn(forever))
+
+    spawned = []
+    for _ in range(3):
+        group.spawn(forever).add_done_callback(tidy)
+    group.join(timeout=0)
+    group.close()
+    assert [task.cancelled() for task in spawned] == [True] * 3 and not caplog.records
+
+
+def test_what_a_callback_spawns_as_its_tool_is_given_up_is_cancelled():
+    async def stuck():
+        try:
+            await forever()
+        finally:
+            try:
+                signal.raise_signal(signal.SIGINT)
+            finally:
+                await forever()
+
+    async def interrupt():
+        signal.raise_signal(signal.SIGINT)
+
+    group, spawned = Group(), []
+    task = group.spawn(stuck)
+    task.add_done_callback(lambda _: spawned.append(group.spawn(returns(1))))
+    group.join(timeout=0)
+    group.spawn(interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        group.join()
+    assert [task.cancelled() for task in spawned] == [True] and len(group) == 0
+    spawned[0].cancel()
+    last = group.spawn(returns(2))
+    assert group.join() and last.result() == 2
+    group.close()

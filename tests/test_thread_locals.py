@@ -5,6 +5,7 @@ import os
 import threading
 
 import pytest
+from four_tools import start
 
 from aioutils import Group
 
@@ -23,7 +24,7 @@ def test_it_cleans_up_as_its_thread_ends_and_leaves_no_thread_behind(in_thread):
     def use():
         kept.group = Group()
         kept.group.spawn(tidy, log)
-        kept.group.join(timeout=0.01)
+        start(kept.group)
 
     before = threading.enumerate()
     in_thread(use)()

@@ -137,7 +137,7 @@ def test_after_a_timeout_the_rest_comes_in_another_iteration(y):
         for result in y.yielding(timeout=0.005):
             got.append(result)
     event.set()
-    assert (got, list(y)) == ([1], [2])
+    assert 2 not in got and [*got, *y] == [1, 2]  # on a busy machine the first may be late
 
 
 def test_all_results_come_before_the_first_failure(y):

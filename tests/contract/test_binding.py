@@ -1,11 +1,14 @@
 """Which loop a tool uses, and tasks of one tool that await tasks of another (rule 5)."""
 
 import asyncio
+import threading
+import time
 
 import pytest
 from four_tools import finish, returns, start, until_cancelled
 
 from aioutils import Group, WrongLoopError
+from aioutils._bound import Bound
 
 # Blocking calls inside a running loop are what some of this is about.
 pytestmark = pytest.mark.filterwarnings("ignore:this call blocks the event loop:RuntimeWarning")
@@ -204,3 +207,33 @@ def test_a_wait_ties_a_tool_to_its_loop_from_its_begin_though_nothing_runs_yet()
     family.untie()
     asyncio.run(wait())
     assert group.join()
+
+
+def test_what_is_spawned_just_as_a_tool_moves_begins_on_the_loop_it_moves_to(
+    tool, in_thread, monkeypatch
+):
+    bound, moved, tasks, bind = threading.Event(), threading.Event(), [], Bound._bind
+
+    async def first():
+        await tool.spawn(returns(0))
+        bound.set()
+        while not moved.is_set():
+            await asyncio.sleep(0.001)
+
+    def slowly(self, other):
+        tasks.append(tool.spawn(loop()))
+        time.sleep(0.05)
+        bind(self, other)
+
+    async def second():
+        async with tool:
+            assert await tasks[0] is asyncio.get_running_loop()
+
+    runs = in_thread(lambda: asyncio.run(first()))
+    assert bound.wait(5)
+    monkeypatch.setattr(Bound, "_bind", slowly)
+    try:
+        asyncio.run(second())
+    finally:
+        moved.set()
+        runs()

@@ -237,22 +237,46 @@ def test_waiting_long_for_orphans_costs_no_stack():
     assert depths[0] == depths[2]
 
 
-@pytest.mark.asyncios_loop  # others do not tell that nothing can happen, and are believed for long
-def test_an_orphan_whose_clean_up_can_never_end_is_given_up_with_a_warning(deadline):
-    async def stay():
-        try:
-            await asyncio.sleep(3600)
-        finally:
+async def stuck_once():
+    try:
+        await asyncio.sleep(3600)
+    finally:
+        await asyncio.get_running_loop().create_future()
+
+
+async def stuck_again_and_again():
+    while True:
+        with contextlib.suppress(asyncio.CancelledError):
             await asyncio.get_running_loop().create_future()
 
+
+@pytest.mark.asyncios_loop  # others do not tell that nothing can happen, and are believed for long
+@pytest.mark.parametrize("stay", [stuck_once, stuck_again_and_again])
+def test_an_orphan_whose_clean_up_can_never_end_is_given_up_with_a_warning(stay, deadline):
     def drop():
         nonlocal scope
         del scope
 
     outer = Group()
     scope = Group(within=outer)
-    scope.spawn(stay)
+    task = scope.spawn(stay)
     outer.spawn(drop)
     outer.join()
     with deadline(5), pytest.warns(ResourceWarning, match="could not clean up"):
         outer.close()
+    assert task.cancelled()
+
+
+def test_a_tool_that_is_dropped_while_the_loop_is_held_still_is_given_up_at_once(errors):
+    """Nobody drives, so nobody would look for it when he leaves."""
+    work = Work()
+    with Group() as outer:
+        scopes = [Group(within=outer)]
+        inner = scopes[0].spawn(work.run)
+        scopes[0].join(timeout=0)
+        task = outer.spawn(work.run)
+        task.add_done_callback(lambda _: scopes.clear())
+        with pytest.warns(ResourceWarning, match="could not clean up"):
+            task.cancel()
+        assert inner.cancelled()
+    assert (work.begun, work.cleaned, errors) == (1, 0, [])

@@ -8,12 +8,14 @@ user's function and its variables: there one collection must do.
 import asyncio
 import gc
 import logging
+import signal
 import weakref
 
 import pytest
 from four_tools import DEBUG
 
 from aioutils import Group, OrderedYielder, Pool, Yielder
+from aioutils._waiting import Wait
 
 
 class Thing:
@@ -159,6 +161,45 @@ def test_a_failure_goes_with_the_first_collection(see, make, work, things, event
     eventually(lambda: gc.collect() >= 0 and failure() is None, 1)
 
 
+@pytest.mark.parametrize("when", ["it waits", "it is about to start"])
+@pytest.mark.parametrize("make", TOOLS)
+def test_arguments_go_as_a_task_that_never_starts_is_cancelled(make, when, things):
+    async def use(thing):
+        """Never starts."""
+
+    async def cancel():
+        tasks[0].cancel()
+
+    group, tasks = make(), []
+    if when == "it is about to start":
+        group.spawn(cancel)
+    tasks.append(group.spawn(use, things()))
+    if when == "it waits":
+        tasks[0].cancel()
+    tasks.append(group.spawn(asyncio.sleep, 0))
+    assert group.join(timeout=5) is True
+    things.kept = tasks  # the fixture's check comes while these are alive
+
+
+async def fail_at_once(things):
+    raise Boom(things())
+
+
+@pytest.mark.parametrize("work", [fail_at_once, fail, fail_in_thread])
+@pytest.mark.parametrize("make", TOOLS)
+def test_a_failure_that_is_kept_keeps_no_task(make, work, things):
+    group = make()
+    task = group.spawn(work, things)
+    with pytest.raises(Boom) as caught:
+        task.result()
+    failure, ref = caught.value, weakref.ref(task)
+    del task, caught
+    gc.collect()
+    assert ref() is None
+    del failure
+    gc.collect()
+
+
 def test_a_tool_closed_by_with_goes_at_once(things):
     with Pool(2) as pool:
         for _ in range(4):
@@ -179,6 +220,39 @@ def test_a_timeout_leaves_nothing_behind(things):
     group.join()
     del group, task
     assert tool() is None
+
+
+def test_an_interrupt_leaves_nobody_behind_who_waits():
+    async def interrupt():
+        raise KeyboardInterrupt
+
+    with Group() as group:
+        for _ in range(3):
+            group.spawn(interrupt())
+            with pytest.raises(KeyboardInterrupt):
+                group.join()
+        gc.collect()
+        assert [thing for thing in gc.get_objects() if isinstance(thing, Wait)] == []
+
+
+def test_an_interrupt_goes_at_once():
+    class Interrupt(KeyboardInterrupt):
+        pass
+
+    def handler(number, frame):
+        raise Interrupt
+
+    before = signal.signal(signal.SIGINT, handler)
+    try:
+        with Group() as group:
+            group.spawn(signal.raise_signal, signal.SIGINT)
+            try:
+                group.join()
+            except Interrupt as error:
+                ref = weakref.ref(error)
+            assert ref() is None
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def test_ten_thousand_tasks_one_after_the_other_take_no_more_memory_than_a_hundred(caplog):

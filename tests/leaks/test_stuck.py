@@ -11,8 +11,8 @@ from aioutils import Group, _loop
 uvloop = pytest.importorskip("uvloop")
 
 
-def drop_while(clean_up, **options):
-    """Drops a tool whose task cleans up like that."""
+def drop_while(clean_up, before=None, **options):
+    """Drops a tool whose task cleans up like that; `before` was called in a thread."""
 
     async def work():
         try:
@@ -21,6 +21,8 @@ def drop_while(clean_up, **options):
             await clean_up()
 
     group = Group(**options)
+    if before is not None:
+        group.spawn(before).result()
     group.spawn(work)
     group.join(timeout=0)
 
@@ -62,10 +64,18 @@ def test_a_timer_that_was_cancelled_is_nothing_to_wait_for(deadline):
         drop_while(never)
 
 
+@pytest.mark.asyncios_loop
+def test_a_thread_that_has_nothing_to_do_is_nothing_to_wait_for(deadline):
+    with deadline(5), pytest.warns(ResourceWarning, match="could not clean up"):
+        drop_while(never, before=threading.get_ident)
+
+
 def test_a_loop_that_does_not_tell_is_believed_for_a_while(deadline, monkeypatch):
     monkeypatch.setattr(_loop, "_BELIEF", 0.2)
+    began = time.monotonic()
     with deadline(5), pytest.warns(ResourceWarning, match="could not clean up"):
         drop_while(never, loop_factory=uvloop.new_event_loop)
+    assert time.monotonic() - began > 0.2
 
 
 @pytest.mark.filterwarnings("error::ResourceWarning")

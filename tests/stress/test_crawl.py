@@ -107,7 +107,7 @@ def test_every_page_of_a_faulty_site_is_fetched_or_accounted_for(make, end, even
             tool.spawn(crawl.visit(0))
             failed = end(crawl)
             assert len(tool) == crawl.running == 0
-            assert crawl.most == SIZE
+            assert SIZE // 2 < crawl.most <= SIZE
         with Pool(1) as pool:
             later = Crawl(url, pool)
             # that of who asks: the session has left no other
