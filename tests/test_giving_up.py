@@ -6,12 +6,14 @@ import gc
 import signal
 import threading
 import time
+from concurrent.futures import CancelledError
 
 import pytest
 import uvloop
 from four_tools import fails, forever, returns
 
 from aioutils import Group, Pool, _eventloop
+from aioutils._loop import Loop
 
 LOOPS = pytest.mark.parametrize("factory", [None, uvloop.new_event_loop], ids=["own", "uvloop"])
 
@@ -251,7 +253,8 @@ def test_a_second_ctrl_c_that_a_stuck_clean_up_keeps_leaves_it_all_the_same():
 
 
 def test_a_pool_that_a_second_ctrl_c_gave_up_is_as_good_as_new():
-    """Its slots are free, that of the one who wanted his back as well; no context binds it."""
+    """Its slots are free, that of the one who wanted his back as well; it has threads again, and
+    no context binds it."""
 
     @contextlib.asynccontextmanager
     async def context():
@@ -276,11 +279,45 @@ def test_a_pool_that_a_second_ctrl_c_gave_up_is_as_good_as_new():
         return await pool.spawn(returns(2))
 
     pool, tasks = Pool(1), []
+    pool.spawn(threading.get_ident).result()
     pool.spawn(lends)
     with pytest.raises(KeyboardInterrupt):
         pool.enter_async_context(context())
         pool.join()
     assert [task.cancelled() for task in tasks] == [True, True]
     assert len(pool) == 0 and pool.free_count() == 1
+    assert pool.spawn(threading.get_ident).result()
     assert asyncio.run(elsewhere()) == 2
     pool.close()
+
+
+@pytest.mark.parametrize("wait", ["join", "result"])
+def test_who_takes_over_as_a_second_ctrl_c_gives_up_is_told(
+    wait, in_thread, eventually, monkeypatch
+):
+    def drop_late(loop, **options):
+        monkeypatch.undo()
+        eventually(loop.runs_now)
+        return loop._drop_event_loop(**options)
+
+    async def stuck():
+        waits.append(in_thread(group.join if wait == "join" else task.exception))
+        await asyncio.sleep(0.02)  # the other thread sleeps now
+        signal.raise_signal(signal.SIGINT)
+        try:
+            await forever()
+        finally:
+            monkeypatch.setattr(Loop, "_drop_event_loop", drop_late)
+            asyncio.get_running_loop().call_soon(signal.raise_signal, signal.SIGINT)
+            await forever()
+
+    waits, group = [], Group()
+    task = group.spawn(stuck)
+    with pytest.raises(KeyboardInterrupt):
+        group.join()
+    if wait == "join":
+        assert waits[0]() is True
+    else:
+        with pytest.raises(CancelledError):
+            waits[0]()
+    group.close()

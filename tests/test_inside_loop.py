@@ -67,18 +67,23 @@ async def test_sync_code_that_a_coroutine_calls_need_not_know():
 
 
 @quietly
-@pytest.mark.parametrize("error", [None, KeyboardInterrupt])
+@pytest.mark.parametrize(
+    ("error", "pauses"),
+    [(None, [0.2]), (KeyboardInterrupt, [0.2, 0]), (KeyboardInterrupt, [0, 0.2])],
+)
 @on_a_loop
-async def test_as_a_call_returns_its_helper_thread_has_ended(error, monkeypatch):
+async def test_as_a_call_returns_its_helper_threads_have_ended(error, pauses, monkeypatch):
+    """After an interrupt a second one lets the tasks clean up."""
+
     async def work():
         if error is not None:
             raise error
 
     def run_long(helper):
         run(helper)
-        time.sleep(pauses.pop() if pauses else 0)
+        time.sleep(left.pop(0) if left else 0)
 
-    run, pauses = Helper._run, [0.2]  # of the first: after an interrupt there are more of them
+    run, left = Helper._run, [*pauses]
     monkeypatch.setattr(Helper, "_run", run_long)
     with Group() as group:
         try:

@@ -12,7 +12,7 @@ uvloop = pytest.importorskip("uvloop")
 
 
 def drop_while(clean_up, before=None, **options):
-    """Drops a tool whose task cleans up like that; `before` was called in a thread."""
+    """Drops a tool whose task cleans up like that; `before` ran, and was waited for."""
 
     async def work():
         try:
@@ -22,7 +22,7 @@ def drop_while(clean_up, before=None, **options):
 
     group = Group(**options)
     if before is not None:
-        group.spawn(before).result()
+        group.spawn(before).result(timeout=10)
     group.spawn(work)
     group.join(timeout=0)
 
@@ -64,10 +64,18 @@ def test_a_timer_that_was_cancelled_is_nothing_to_wait_for(deadline):
         drop_while(never)
 
 
+async def stop():
+    asyncio.get_running_loop().stop()
+    await asyncio.sleep(0)
+
+
 @pytest.mark.asyncios_loop
-def test_a_thread_that_has_nothing_to_do_is_nothing_to_wait_for(deadline):
+@pytest.mark.parametrize("before", [threading.get_ident, stop])
+def test_an_idle_thread_and_the_timeout_of_an_earlier_wait_are_nothing_to_wait_for(
+    before, deadline
+):
     with deadline(5), pytest.warns(ResourceWarning, match="could not clean up"):
-        drop_while(never, before=threading.get_ident)
+        drop_while(never, before)
 
 
 def test_a_loop_that_does_not_tell_is_believed_for_a_while(deadline, monkeypatch):
