@@ -68,11 +68,14 @@ def is_set():
 
 @pytest.mark.parametrize("work", [hops_about, forever])
 def test_what_the_handler_raises_leaves_the_wait_after_the_clean_ups(work, timer, rings):
+    async def set_the_timer():
+        timer(0.01)
+        await work()
+
     log = []
     group = Group()
     group.spawn(tidy(log))
-    group.spawn(work())
-    timer(0.01)
+    group.spawn(set_the_timer())
     with pytest.raises(Alarm):
         group.join()
     assert log == ["cleaned up"] and len(rings) == 1
@@ -82,11 +85,11 @@ def test_what_the_handler_raises_leaves_the_wait_after_the_clean_ups(work, timer
 
 def test_a_blocked_loop_is_left_as_it_rings_again(timer, rings, soon):
     async def block():
+        timer(0.01)
         time.sleep(10)
 
     with Group() as group:
         group.spawn(block)
-        timer(0.01)
         with pytest.raises(Alarm):
             group.join()
     assert len(rings) == 1 and not is_set()
