@@ -258,7 +258,7 @@ def test_a_long_line_of_tasks_that_each_await_the_one_before(deadline):
         return 0
 
     all_wait = asyncio.Event()
-    length = 1_000 if DEBUG else 4_000
+    length = 500 if DEBUG else 4_000
     with Group() as group, deadline(3):
         task = None
         for _ in range(length):
