@@ -20,6 +20,7 @@ from ._loop import Loop
 from ._options import Options
 from ._order import Order
 from ._roster import Roster
+from ._signals import leaves_by_itself
 from ._threads import Threads, call
 from ._work import Call
 
@@ -153,7 +154,7 @@ class Admission(Roster):
             job.fail(error)
             if isinstance(error, (KeyboardInterrupt, SystemExit)):
                 loop.interrupt(error)
-            else:
+            elif not leaves_by_itself(error):
                 self._failed(job)
         else:
             job._state = DONE

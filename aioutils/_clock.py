@@ -13,7 +13,9 @@ from collections import deque
 from collections.abc import Callable
 from contextvars import Context
 from time import monotonic
-from typing import TypeVarTuple, Unpack
+from typing import Any, TypeVarTuple, Unpack
+
+from ._signals import leaves_by_itself
 
 Ts = TypeVarTuple("Ts")
 
@@ -55,6 +57,10 @@ class Standing(asyncio.AbstractEventLoop):
             super().run_forever()
         finally:
             self._stopped_at = monotonic()
+
+    def call_exception_handler(self, context: dict[str, Any]) -> None:
+        if not leaves_by_itself(context.get("exception")):
+            super().call_exception_handler(context)
 
     def run_once(self) -> None:
         """Looks at what is ready, without waiting for more."""

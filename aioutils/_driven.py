@@ -38,6 +38,7 @@ class Driven(Owner):
         # Of our own callbacks: that of a task would keep the task alive until they ran.
         self._context: contextvars.Context = contextvars.Context()
         self._raised: BaseException | None = None
+        self._heeded: BaseException | None = None  # for which everything cleans up just now
         self._left: bool = False  # by a fork: the child is still inside of what the parent runs
 
     def is_here(self) -> bool:
@@ -96,7 +97,9 @@ class Driven(Owner):
 
     def interrupt(self, error: BaseException) -> None:
         """Makes whoever drives raise `error`, once every task was cancelled. On the loop."""
-        if self.private:
+        if error is self._heeded:
+            pass  # of one task, through a function that waits for it: that is no second one
+        elif self.private:
             self._raised = error
             if not self._left:
                 self.event_loop.stop()

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Mapping
 
 from ._failures import distinct, note, passes_unseen, shown
 from ._job import Job
-from ._lease import pause, refuse, refuse_circle
+from ._lease import current, pause, refuse, refuse_circle
 from ._options import OnExit
 from ._owner import winding_down
 from ._scheduler import Scheduler
@@ -79,7 +79,7 @@ def _run_once(scheduler: Scheduler, ended: Ended) -> None:
     loop, family = scheduler.tie()
     try:
         refuse(loop, ended, FIX)
-        loop.run_once()
+        loop.run_once(current.get())
     finally:
         family.untie()
 

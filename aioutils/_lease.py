@@ -20,7 +20,7 @@ from functools import partial
 from ._job import Job
 from ._loop import Loop
 from ._place import lending
-from ._waiting import Moment, Waitable
+from ._waiting import Moment, Waitable, way
 from .errors import DeadlockError
 
 current: ContextVar[Job | None] = ContextVar("aioutils.current", default=None)
@@ -84,19 +84,19 @@ def block(loop: Loop, target: Waitable, timeout: float | None, fix: str) -> bool
         if own.is_here():  # an async task blocks its loop to wait on another one
             own.blocked_on = target
             try:
-                return loop.wait(target, timeout)
+                return loop.wait(target, timeout, job=me)
             finally:
                 own.blocked_on = None
         if not target.lends:
-            return loop.wait(target, timeout)
+            return loop.wait(target, timeout, job=me)
         lane.scheduler.post(partial(lane.lend, me))
         with lending():  # the thread; until the slot is back, which one in its line may hold
             try:
-                return loop.wait(target, timeout)
+                return loop.wait(target, timeout, job=me)
             finally:
                 back = _Return(me)
                 lane.scheduler.post(back.ask)
-                own.wait(back)
+                own.wait(back, job=me)
     finally:
         _leave(me, target)
 
@@ -226,7 +226,7 @@ def _check(me: Job, target: Waitable, fix: str) -> None:
     if isinstance(target, Job) and target is not me:
         if not _collective and id(me) not in _waited_for:
             return  # nobody waits for me, so there is no way to me
-    path = _path(target, me)
+    path = way(target, me)
     if path is not None:
         circle = " -> ".join(map(repr, [me, *path]))
         raise DeadlockError(f"{me!r} would wait for itself: {circle}. {fix}")
@@ -247,27 +247,6 @@ def _count(target: Waitable, more: int) -> None:
     _waited_for[id(target)] += more
     if not _waited_for[id(target)]:
         del _waited_for[id(target)]
-
-
-def _path(start: Waitable, goal: Waitable) -> list[Waitable] | None:
-    """The way from what is waited for to the one who wants to wait, if there is one."""
-    came_from: dict[int, tuple[Waitable, int | None]] = {id(start): (start, None)}
-    line = [start]
-    while line:
-        node = line.pop()
-        if node is goal:
-            path, at = [node], came_from[id(node)][1]
-            while at is not None:
-                node, at = came_from[at]
-                path.append(node)
-            return path[::-1]
-        if node.reached():
-            continue
-        for blocker in node.blockers():
-            if id(blocker) not in came_from:
-                came_from[id(blocker)] = (blocker, id(node))
-                line.append(blocker)
-    return None
 
 
 def _after_fork() -> None:

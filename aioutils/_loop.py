@@ -15,14 +15,15 @@ A loop that is run by others (`Loop(running)`) has no driver of ours: all sleep.
 
 import asyncio
 import threading
+from collections.abc import Iterable
 from time import monotonic
 
 from . import _eventloop
 from ._driven import Driven
 from ._eventloop import LoopFactory
-from ._owner import winding_down
-from ._signals import Signals
-from ._waiting import AllOf, Helper, Hold, Passes, Wait, Waitable
+from ._owner import Worker, winding_down
+from ._signals import Signals, held
+from ._waiting import AllOf, Helper, Hold, Passes, Wait, Waitable, way
 from ._warnings import warn_blocked, warn_dropped
 from .errors import DeadlockError
 
@@ -97,12 +98,19 @@ class Loop(Driven):
 
     # Waiting. From any thread.
 
-    def wait(self, target: Waitable, timeout: float | None = None, *, last: bool = True) -> bool:
+    def wait(
+        self,
+        target: Waitable,
+        timeout: float | None = None,
+        *,
+        job: Waitable | None = None,
+        last: bool = True,
+    ) -> bool:
         """Blocks until `target` is reached, then True, or until `timeout` seconds passed.
 
         Raises what a signal handler of the user's raises, and KeyboardInterrupt or SystemExit
-        of a task, after every task was cancelled and has cleaned up. Not the `last`: whoever
-        calls it sees to the loop's end himself.
+        of a task, after every task was cancelled and has cleaned up. `job`: the one that calls
+        it, if any. Not the `last`: whoever calls it sees to the loop's end himself.
         """
         if self.is_here() or self.is_taken_here():
             # Of a signal handler: whoever else waits here was refused before.
@@ -118,17 +126,20 @@ class Loop(Driven):
         try:
             with signals:
                 signals.take_over()
-                return self._wait(wait, deadline, signals)
+                reached = self._wait(wait, deadline, signals)
+            if wait.helper is not None:
+                wait.helper.join()
+                wait.helper.check()  # an interrupt may have come with what was waited for
         except BaseException as error:
             interrupt = error
         finally:
             wait.end()
-            if wait.helper is not None and interrupt is None:
-                wait.helper.join()
             if interrupt is None and last and self.is_left():
                 self.release()  # the last one left while we drove
+        if interrupt is None:
+            return reached
         # Not while the interrupt is handled, or failures in cleaning up would have it as context.
-        if self._clean_up(wait.helper) and wait.helper is not None:
+        if self._clean_up(interrupt, job, wait.helper) and wait.helper is not None:
             wait.helper.join()
         if self.is_left():
             self.release()
@@ -137,7 +148,7 @@ class Loop(Driven):
         finally:
             del interrupt
 
-    def run_once(self) -> None:
+    def run_once(self, job: Waitable | None) -> None:
         """Does what can be done without waiting for anything; nothing if another one drives."""
         wait = Wait(self, None)
         signals = Signals(wait.wake)
@@ -149,8 +160,8 @@ class Loop(Driven):
                         self._drive(wait, None, signals)
                 finally:
                     self._resign(wait)  # while no signal can interrupt that
-        except BaseException:
-            self._clean_up()
+        except BaseException as error:
+            self._clean_up(error, job)
             raise
         finally:
             if self.is_left():  # another thread closed the tool meanwhile
@@ -176,8 +187,8 @@ class Loop(Driven):
                         warn_blocked()
                         wait.helper = Helper(self, wait)
                         wait.helper.start()
-                    if wait.helper is not None and wait.helper.error is not None:
-                        raise wait.helper.error
+                    if wait.helper is not None:
+                        wait.helper.check()
                 if not (wait.is_over() or signals.noted):
                     wait.sleep(left, signals.active)
         finally:
@@ -220,11 +231,19 @@ class Loop(Driven):
         for who in stuck:
             warn_dropped(who)
 
-    def _clean_up(self, helper: Helper | None = None) -> bool:
+    def _clean_up(
+        self, interrupt: BaseException, job: Waitable | None, helper: Helper | None = None
+    ) -> bool:
         """Cancels every task and waits for its end; True, or False if a second signal came in
         that: then everything is given up. `helper`: who drove until now, and may not know yet."""
         schedulers, helpers = tuple(self.schedulers), [helper]
+        if job is not None and way(AllOf(schedulers), job) is not None:
+            # It would wait for itself. The interrupt becomes its failure, and goes on from there.
+            for scheduler in schedulers:
+                scheduler.cancel_all()
+            return True
         try:
+            self._heeded = interrupt
             for ended in winding_down(schedulers):
                 wait = Wait(self, ended)
                 wait.begin()
@@ -241,19 +260,24 @@ class Loop(Driven):
         except BaseException:  # the first is the one that is raised
             pass
         finally:
+            self._heeded = None
             for scheduler in schedulers:
                 scheduler.go_on()
         try:
             for helper in filter(None, helpers):
                 helper.join(_PATIENCE)  # or it would run what is closed now
         finally:
-            jobs = [job for scheduler in schedulers for job in scheduler.unfinished()]
-            self._drop_event_loop()
-            self.take_orphans()
-            try:
-                for job in [job for job in jobs if job.reached()]:  # they ended with the loop
-                    job.tell()
-            finally:
-                for scheduler in schedulers:
-                    scheduler.abandon()
+            with held():  # or somebody would wait for what was ended, but never told so
+                self._give_up(schedulers)
         return False
+
+    def _give_up(self, schedulers: Iterable[Worker]) -> None:
+        jobs = [job for scheduler in schedulers for job in scheduler.unfinished()]
+        self._drop_event_loop()
+        self.take_orphans()
+        try:
+            for job in [job for job in jobs if job.reached()]:  # they ended with the loop
+                job.tell()
+        finally:
+            for scheduler in schedulers:
+                scheduler.abandon()

@@ -1,9 +1,10 @@
-"""Ctrl-C and SIGTERM while the main thread waits: noted at once, acted upon outside the loop.
+"""Signals while the main thread waits: noted at once, acted upon outside the loop.
 
 A Python signal handler that raises does so wherever the main thread happens to be: inside
 asyncio's own bookkeeping as well, and then clean-ups are lost. So, for as long as the main
-thread drives or waits, the user's handlers of SIGINT, SIGTERM and SIGUSR1 give way to one that
-notes the signal and wakes the waiter, who calls the user's from a place where it may raise.
+thread drives or waits, the user's handlers of SIGINT, SIGTERM, SIGUSR1 and SIGALRM give way to
+one that notes the signal and wakes the waiter, who calls the user's from a place where it may
+raise.
 
 Entered and left by the main thread only (elsewhere nothing happens); `_note` runs in the main
 thread, between any two bytecodes, and so takes no lock.
@@ -25,12 +26,20 @@ from typing import Any
 
 _Handler = Callable[[int, FrameType | None], Any]
 
-# SIGUSR1: with it, Celery tells a task that its time is up.
-_NAMES = ("SIGINT", "SIGTERM", "SIGUSR1")
+# SIGUSR1: with it, Celery tells a task that its time is up. SIGALRM: with it, everybody does.
+_NAMES = ("SIGINT", "SIGTERM", "SIGUSR1", "SIGALRM")
 _HELD = [int(getattr(signal, name)) for name in _NAMES if hasattr(signal, name)]
+_ALARM = int(getattr(signal, "SIGALRM", 0))
+_BLOCKED = 1.0  # seconds, after which nothing comes back by itself any more
+_MARK = "_raised_in_a_signal"
+
+# Modules that the interpreter calls by itself; it prints what they raise, and that was it.
+_CALLBACKS = ("weakref", "_weakrefset")
+_SHARED = ("selectors", "signal", "socket")  # with users, of asyncio and of uvloop
 
 _innermost: "Signals | None" = None
 _wakeup = -1  # the descriptor that we have signals written to
+_rings = False  # an alarm, again
 
 
 def _nothing() -> None:
@@ -43,7 +52,11 @@ class Signals:
     The second signal before the first was delivered goes to the user's handler at once, from
     within the signal: that is how a blocked loop and a stuck clean-up can be left. With
     `patient=False` the first one does. What the handler raises then may hit a task, which keeps it
-    for as long as it cleans up: so it is noted as well, and ends the wait.
+    for as long as it cleans up: so it is noted as well, and ends the wait. Our own code and
+    asyncio's come back by themselves, and would be left in a state in which nobody can go on: there
+    it is only noted, unless a second has passed since.
+
+    An alarm would ring once, for a loop that may be blocked: so we have it ring again.
     """
 
     __slots__ = (
@@ -52,8 +65,10 @@ class Signals:
         "_patient",
         "_raised",
         "_replaced",
+        "_since",
         "_users",
         "_wake",
+        "_wakes",
         "active",
     )
 
@@ -62,9 +77,11 @@ class Signals:
         self._patient = patient
         self._noted: list[tuple[int, FrameType | None]] = []
         self._raised: BaseException | None = None  # from within a signal
+        self._since: float = 0.0
         self._users: dict[int, _Handler] = {}
         self._replaced: dict[int, Any] = {}
         self._outer: Signals | None = None
+        self._wakes: bool = False  # signals are written to a descriptor for it
         self.active: bool = False  # in the main thread
 
     def __enter__(self) -> "Signals":
@@ -104,6 +121,8 @@ class Signals:
         self.deliver()
 
     def _restore(self) -> None:
+        if self._wakes:  # a second signal left the drive before that was taken back
+            self.wakes_through(-1)
         for number, handler in reversed(self._replaced.items()):  # SIGINT last
             before = _signal.signal(number, handler)
             if before not in (self._note, handler):  # a task installed its own
@@ -113,6 +132,7 @@ class Signals:
         """Calls the user's handlers for what was noted; whatever they raise goes through."""
         while self._noted:
             number, frame = self._noted.pop(0)
+            _ring_no_more()
             try:
                 self._users[number](number, frame)
             except BaseException:
@@ -138,11 +158,14 @@ class Signals:
         global _wakeup
         if not self.active:
             return False
+        self._wakes = True
         before = signal.set_wakeup_fd(descriptor, warn_on_full_buffer=False)
         if before == -1 or descriptor == -1:
             _wakeup = descriptor
+            self._wakes = descriptor != -1
             return True
         signal.set_wakeup_fd(before)
+        self._wakes = False
         return False
 
     @property
@@ -152,14 +175,24 @@ class Signals:
     def _note(self, number: int, frame: FrameType | None) -> None:
         if self._patient and not self._noted:
             self._noted.append((number, frame))
+            if number == _ALARM:
+                _ring_again()
             self._wake()
-        else:
-            self._noted.clear()
-            try:
-                self._users[number](number, frame)
-            except BaseException as error:
-                self._raised = error
-                self._wake()
+            return
+        self._noted = [each for each in self._noted if each[0] != number]
+        _ring_no_more()
+        try:
+            self._users[number](number, frame)
+        except BaseException as error:
+            late = self._raised is not None and time.monotonic() > self._since + _BLOCKED
+            if self._raised is None:
+                self._since = time.monotonic()
+            self._raised = error
+            error.__dict__[_MARK] = True  # frozen dataclasses can't be assigned to
+            self._wake()
+            if _module(frame) in _CALLBACKS:
+                return
+            if late or self._wake is _nothing or not _comes_back(frame):
                 raise
 
 
@@ -226,6 +259,38 @@ class _PutOff(KeyboardInterrupt):  # asyncio lets that through
     pass
 
 
+def _module(frame: FrameType | None) -> str:
+    return "" if frame is None else str(frame.f_globals.get("__name__"))
+
+
+def _comes_back(frame: FrameType | None) -> bool:
+    """True of code that lets others go on when it was woken."""
+    while frame is not None and _module(frame) in _SHARED:
+        frame = frame.f_back
+    return _module(frame).partition(".")[0] in ("aioutils", "asyncio")
+
+
+def leaves_by_itself(error: object) -> bool:
+    """True of what a handler raised from within a signal, wherever it hit: it ends the wait."""
+    return _MARK in getattr(error, "__dict__", ())
+
+
+def _ring_again() -> None:
+    """Unless the user's own timer will."""
+    global _rings
+    if signal.getitimer(signal.ITIMER_REAL)[0] == 0:
+        _rings = True
+        signal.setitimer(signal.ITIMER_REAL, _BLOCKED)
+
+
+def _ring_no_more() -> None:
+    global _rings
+    if _rings:
+        _rings = False
+        if signal.getitimer(signal.ITIMER_REAL)[0] <= _BLOCKED:  # else it is the user's, again
+            signal.setitimer(signal.ITIMER_REAL, 0)
+
+
 def _free(handler: _Handler) -> _Handler:
     """The handler that interrupts a cell with `await` in a notebook only asks the kernel's loop to
     cancel the cell; while the cell waits for us, that loop is not free to do so."""
@@ -235,7 +300,8 @@ def _free(handler: _Handler) -> _Handler:
 
 def _after_fork() -> None:
     """In the child nobody waits: handlers are the user's again, and nothing wakes the parent."""
-    global _innermost, _wakeup
+    global _innermost, _wakeup, _rings
+    _rings = False  # timers stay with the parent
     for number in _HELD:
         handler = replaced = _signal.getsignal(number)
         while isinstance(holder := getattr(handler, "__self__", None), Signals):
@@ -244,7 +310,8 @@ def _after_fork() -> None:
         if handler is not replaced:
             _signal.signal(number, handler)
     while _innermost is not None:
-        _innermost.active, _innermost = False, _innermost._outer
+        _innermost.active = _innermost._wakes = False
+        _innermost = _innermost._outer
     if _wakeup != -1:
         signal.set_wakeup_fd(-1)
         _wakeup = -1

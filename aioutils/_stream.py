@@ -183,7 +183,7 @@ class Stream(Closing, Waitable, Generic[T]):
     def _pull(self, source: Source | AsyncSource) -> None:
         loop = self._scheduler.loop
         if source.pull() and loop is not None and not loop.is_here():
-            loop.run_once()  # it takes its time
+            loop.run_once(current.get())  # it takes its time
 
     def _left(self) -> float | None:
         return None if self._deadline is None else max(0.0, self._deadline - monotonic())

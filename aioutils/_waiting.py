@@ -101,6 +101,27 @@ class AllOf(Waitable):
         return self._waitables
 
 
+def way(start: Waitable, goal: Waitable) -> list[Waitable] | None:
+    """The way from what is waited for to the one who wants to wait, if there is one."""
+    came_from: dict[int, tuple[Waitable, int | None]] = {id(start): (start, None)}
+    line = [start]
+    while line:
+        node = line.pop()
+        if node is goal:
+            path, at = [node], came_from[id(node)][1]
+            while at is not None:
+                node, at = came_from[at]
+                path.append(node)
+            return path[::-1]
+        if node.reached():
+            continue
+        for blocker in node.blockers():
+            if id(blocker) not in came_from:
+                came_from[id(blocker)] = (blocker, id(node))
+                line.append(blocker)
+    return None
+
+
 class Wait:
     """One thread's wait: told by stopping the loop if it drives, else through its mailbox."""
 
@@ -171,7 +192,7 @@ class Helper(Waitable):
     """A thread that drives for one whose own thread runs another loop, in its context."""
 
     def __init__(self, loop: "Loop", caller: Wait) -> None:
-        self.error: BaseException | None = None
+        self._error: BaseException | None = None
         self._loop, self._target, self._caller = loop, caller.target, caller
         self._wait = Wait(loop, self)
         self._over = False
@@ -192,11 +213,20 @@ class Helper(Waitable):
             with Signals(self._wait.wake) as nothing:  # not the main thread: no signals here
                 self._loop._wait(self._wait, None, nothing)
         except BaseException as error:
-            self.error = error
+            self._error = error
         finally:
             target.unwatch(self._wait.notify)
             self._target = None
             self._caller.wake()
+
+    def check(self) -> None:
+        """Raises what its thread was left by."""
+        error, self._error = self._error, None
+        if error is not None:
+            try:
+                raise error
+            finally:
+                del error
 
     def end(self) -> None:
         self._over = True

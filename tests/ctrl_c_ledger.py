@@ -14,6 +14,7 @@ class Ledger:
         self.begun = self.finished = self.disturbed = 0
         self.pauses = [rng.choice((0, 0, 0.0003, 0.002)) for _ in range(64)]
         self.running, self.blocked = threading.Event(), threading.Event()
+        self.stuck = threading.Event()
         self._lock = threading.Lock()
         self._next = 0
 
@@ -105,6 +106,7 @@ class Ledger:
         try:
             await asyncio.sleep(60)
         finally:
+            self.stuck.set()
             await asyncio.sleep(60)
 
     async def blocks(self):

@@ -230,5 +230,10 @@ STEADY = {group_join, pool_join, mapping, result, functions, driver_elsewhere, h
 # In these much is done by finalizers: what a handler raises in their first microsecond, before
 # they can see to it, the interpreter itself prints.
 FINALIZERS = {left_iterations, dropped_tools, stuck_clean_up_of_a_left_iteration}
+# What must have happened before the first signal; else a first task must run.
+BEGUN = {
+    stuck_clean_up_of_a_left_iteration: lambda ledger: ledger.stuck,  # or it may come in between
+    blocked_loop: lambda ledger: ledger.blocked,
+}
 # Given up, so that not every clean-up is finished.
 GIVEN_UP = {stuck_clean_up, stuck_clean_up_of_a_left_iteration}

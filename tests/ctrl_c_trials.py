@@ -17,7 +17,7 @@ import warnings
 
 import conftest
 from ctrl_c_ledger import Ledger
-from ctrl_c_scenarios import FINALIZERS, GIVEN_UP, SCENARIOS, STEADY, blocked_loop
+from ctrl_c_scenarios import BEGUN, FINALIZERS, GIVEN_UP, SCENARIOS, STEADY, blocked_loop
 
 # as documented, of no interest here
 warnings.filterwarnings("ignore", "this call blocks the event loop", RuntimeWarning)
@@ -34,8 +34,7 @@ def trial(scenario, ledger, number, expected, delay):
 
     def shoot():
         nonlocal last
-        begun = ledger.blocked if scenario is blocked_loop else ledger.running
-        assert begun.wait(10)
+        assert BEGUN.get(scenario, lambda ledger: ledger.running)(ledger).wait(10)
         if scenario in STEADY:
             until_held()
         time.sleep(delay)
@@ -77,16 +76,31 @@ def trial(scenario, ledger, number, expected, delay):
         ledger.check()
 
 
+class Alarm(Exception):
+    pass
+
+
 def terminate(number, frame):
     raise SystemExit(number)
+
+
+def ring(number, frame):
+    raise Alarm
+
+
+KINDS = {
+    "SIGINT": (signal.default_int_handler, KeyboardInterrupt),
+    "SIGTERM": (terminate, SystemExit),
+    "SIGALRM": (ring, Alarm),
+}
 
 
 def main(name, seed, trials, kind="SIGINT"):
     if os.environ.get("AIOUTILS_LOOP") == "uvloop":
         conftest.run_on_uvloop()
     number = getattr(signal, kind)
-    expected = KeyboardInterrupt if number == signal.SIGINT else SystemExit
-    signal.signal(number, signal.default_int_handler if kind == "SIGINT" else terminate)
+    handler, expected = KINDS[kind]
+    signal.signal(number, handler)
     for n in range(int(trials)):
         faulthandler.dump_traceback_later(10, exit=True)  # a trial that hangs
         rng = random.Random(f"{seed} {name} {n}")

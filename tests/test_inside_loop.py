@@ -12,6 +12,7 @@ from four_tools import returns
 from on_a_loop import on_a_loop
 
 from aioutils import DeadlockError, Group, Pool, Yielder
+from aioutils._loop import Loop
 from aioutils._waiting import Helper
 
 quietly = pytest.mark.filterwarnings("ignore:this call blocks the event loop:RuntimeWarning")
@@ -269,3 +270,34 @@ def test_a_task_may_block_on_a_tool_that_does_not_wait_for_it():
 
     with Group() as group:
         assert group.spawn(blocks).result() == 10
+
+
+@quietly
+@on_a_loop
+async def test_an_interrupt_that_comes_with_what_was_waited_for_leaves_after_the_clean_ups():
+    drive = Loop._drive
+
+    def leave_slowly(*args):
+        try:
+            drive(*args)
+        finally:
+            time.sleep(0.05)  # the caller looks first
+
+    async def leave():
+        raise KeyboardInterrupt
+
+    async def tidy():
+        try:
+            await asyncio.sleep(60)
+        finally:
+            await asyncio.sleep(0)
+            log.append("cleaned up")
+
+    log = []
+    with Group() as group:
+        group.spawn(tidy)
+        task = group.spawn(leave)
+        with pytest.MonkeyPatch.context() as patch, pytest.raises(KeyboardInterrupt):
+            patch.setattr(Loop, "_drive", leave_slowly)
+            task.result()
+        assert log == ["cleaned up"]

@@ -1,6 +1,7 @@
 """How plain functions end: failures, interrupts, cancellation (rules 7 and 17)."""
 
 import asyncio
+import contextlib
 import threading
 import time
 
@@ -180,3 +181,126 @@ def test_functions_already_in_threads_go_on_between_two_waits():
         release.set()
         assert ended.wait(5) and not task.done()
         assert task.result() == "done"
+
+
+# ---- an interrupt comes while a function in its thread drives ---------------------------------
+
+
+def result_of_a_task(group, work):
+    group.spawn(work).result()
+
+
+def looks_at_a_scope(group, work):
+    with Group(within=group) as inner:
+        inner.spawn(work)
+        while not inner.join(timeout=0):
+            pass
+
+
+def result_in_a_task_of_another_tool(group, work):
+    async def block():
+        group.spawn(work).result()
+
+    with Group() as other:
+        other.spawn(block)
+
+
+@pytest.fixture
+def driven_by_a_function():
+    """`driven_by_a_function(call, kind)`: in it `call` drives into a task that raises `kind`."""
+
+    @contextlib.contextmanager
+    def drive(call, kind, log):
+        alone, over = threading.Event(), threading.Event()
+
+        async def leave():
+            raise kind(3)
+
+        async def tidy():
+            try:
+                await asyncio.Event().wait()
+            finally:
+                await asyncio.sleep(0.01)
+                log.append("cleaned up")
+
+        def function():
+            alone.wait(5)
+            try:
+                call(group, leave)
+            except kind:
+                log.append("interrupted")
+                raise
+            finally:
+                over.set()
+
+        with Group() as group:
+            group.spawn(tidy)
+            task = group.spawn(function)
+            group.join(timeout=0)  # then nobody drives
+            alone.set()
+            assert over.wait(5)
+            yield group, task
+
+    return drive
+
+
+BLOCKS = pytest.mark.filterwarnings("ignore:this call blocks the event loop")
+DRIVERS = [
+    result_of_a_task,
+    looks_at_a_scope,
+    pytest.param(result_in_a_task_of_another_tool, marks=BLOCKS),
+]
+
+
+@pytest.mark.parametrize("kind", [SystemExit, KeyboardInterrupt])
+@pytest.mark.parametrize("call", DRIVERS)
+def test_an_interrupt_leaves_the_function_that_drives_and_then_the_join(
+    driven_by_a_function, call, kind
+):
+    log = []
+    with driven_by_a_function(call, kind, log) as (group, _):
+        with pytest.raises(kind):
+            group.join()
+        assert log == ["interrupted", "cleaned up"]
+        assert group.spawn(int).result() == 0
+
+
+@pytest.mark.parametrize("call", DRIVERS)
+def test_an_interrupt_that_the_function_swallows_has_cancelled_everything(
+    driven_by_a_function, call
+):
+    def swallow(*args):
+        with contextlib.suppress(KeyboardInterrupt):
+            call(*args)
+
+    log = []
+    with driven_by_a_function(swallow, KeyboardInterrupt, log) as (group, task):
+        assert group.join()
+        assert task.cancelled()
+        assert log == ["cleaned up"]
+
+
+def test_an_interrupt_that_passes_through_a_waiting_function_is_no_second_one():
+    log = []
+
+    async def leave():
+        raise KeyboardInterrupt
+
+    def function():
+        group.spawn(leave).result()
+
+    async def tidy():
+        try:
+            await asyncio.Event().wait()
+        finally:
+            while not waits.done():
+                await asyncio.sleep(0.001)
+            await asyncio.sleep(0.01)
+            log.append("cleaned up")
+
+    with Group() as group:
+        group.spawn(tidy)
+        waits = group.spawn(function)
+        with pytest.raises(KeyboardInterrupt):
+            group.join()
+        assert log == ["cleaned up"]

@@ -4,6 +4,8 @@ import _signal
 import asyncio
 import contextlib
 import gc
+import os
+import selectors
 import signal
 import socket
 import threading
@@ -22,10 +24,12 @@ from aioutils import (
     _dropping,
     _eventloop,
     _loop,
+    _signals,
     _work,
 )
 from aioutils._loop import Loop
 from aioutils._scheduler import Scheduler
+from aioutils._signals import Signals
 from aioutils._stream import Stream
 from aioutils._waiting import Wait
 
@@ -77,12 +81,14 @@ def test_an_interrupt_as_a_loop_is_put_away_closes_it():
     assert loop.is_closed()
 
 
-def test_an_interrupt_as_a_task_starts_cancels_it_and_gives_its_slot_back(monkeypatch):
+@pytest.mark.parametrize("begun", [False, True])
+def test_an_interrupt_as_a_task_starts_cancels_it_and_gives_its_slot_back(monkeypatch, begun):
     start = _admission.start
 
     def interrupted(run, **kwargs):
         monkeypatch.setattr(_admission, "start", start)
-        run.close()
+        if begun:
+            run.close()
         raise KeyboardInterrupt
 
     with Pool(1) as pool:
@@ -394,8 +400,18 @@ def test_a_second_signal_gives_up_on_a_dropped_tool(told):
         time.sleep(5)
 
 
+async def until_delivered():
+    """Or the second signal would count for the first."""
+    while _signals._innermost._patient:
+        await asyncio.sleep(0.001)
+
+
 @signals
-def test_a_second_signal_in_the_midst_of_a_users_task_is_raised_once_and_not_logged(nothing_leaks):
+def test_a_second_signal_in_the_midst_of_a_users_task_is_raised_once_and_not_logged(
+    told, nothing_leaks
+):
+    number, error = told
+
     async def stuck():
         try:
             await forever()
@@ -404,23 +420,156 @@ def test_a_second_signal_in_the_midst_of_a_users_task_is_raised_once_and_not_log
             await forever()
 
     def interrupt():
-        signal.raise_signal(signal.SIGINT)
+        signal.raise_signal(number)
         users.append(asyncio.ensure_future(interrupted()))
 
     async def interrupted():
-        await asyncio.sleep(0.01)  # until the first was delivered
-        signal.raise_signal(signal.SIGINT)
+        await until_delivered()
+        signal.raise_signal(number)
 
     users = []
     group = Group()
     group.spawn(stuck)
     group.join(timeout=0)
-    with pytest.raises(KeyboardInterrupt):
+    with pytest.raises(error):
         group.close()
-    assert isinstance(users[0]._exception, KeyboardInterrupt)
+    assert isinstance(users[0]._exception, error)
     users.clear()
     gc.collect()
     assert nothing_leaks == []
+
+
+def in_asyncios_code(number):
+    return (signal.raise_signal, number)
+
+
+def in_a_callback(number):
+    return (lambda: signal.raise_signal(number),)
+
+
+def in_a_callback_that_blocks(number):
+    def block():
+        with selectors.DefaultSelector() as selector:
+            threading.Timer(0.05, os.kill, (os.getpid(), number)).start()
+            selector.select(10)
+
+    return (block,)
+
+
+def where_nothing_happens(number):
+    return (threading.Timer(0.05, os.kill, (os.getpid(), number)).start,)
+
+
+@signals
+@pytest.mark.parametrize(
+    "where",
+    [in_asyncios_code, in_a_callback, in_a_callback_that_blocks, where_nothing_happens],
+)
+def test_a_second_signal_on_the_loop_gives_up_and_is_not_logged(
+    told, where, nothing_leaks, deadline
+):
+    number, error = told
+
+    async def stuck():
+        try:
+            await forever()
+        finally:
+            signal.raise_signal(number)
+            await until_delivered()
+            asyncio.get_running_loop().call_soon(*where(number))
+            await forever()
+
+    group = Group()
+    group.spawn(stuck)
+    group.join(timeout=0)
+    with deadline(5), pytest.raises(error):
+        group.close()
+    assert nothing_leaks == []
+
+
+@signals
+def test_a_third_signal_is_raised_wherever_it_comes_after_a_while(told, monkeypatch):
+    number, error = told
+    asyncios = eval("__import__('sys')._getframe()", {"__name__": "asyncio"})
+    woken = []
+    with pytest.raises(error), Signals(lambda: woken.append(1)) as held:
+        for _ in range(3):
+            held._note(number, asyncios)
+        assert len(woken) == 3
+        monkeypatch.setattr(_signals, "_BLOCKED", -1)
+        with pytest.raises(error):
+            held._note(number, asyncios)
+
+
+def test_a_signal_while_all_is_given_up_is_heard_after_it(monkeypatch):
+    """Or a task would have ended, and nobody were told."""
+    end = Scheduler.abandon
+
+    def interrupted(self):
+        signal.raise_signal(signal.SIGINT)
+        end(self)
+        ended.append(self)
+
+    async def stuck():
+        try:
+            signal.raise_signal(signal.SIGINT)
+            await forever()
+        finally:
+            asyncio.get_running_loop().call_later(0.01, signal.raise_signal, signal.SIGINT)
+            await forever()
+
+    ended = []
+    group = Group()
+    task = group.spawn(stuck)
+    monkeypatch.setattr(Scheduler, "abandon", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        group.join()
+    assert ended == [group._scheduler] and task.cancelled()
+    group.close()
+
+
+@signals
+def test_a_second_signal_in_a_callback_of_a_weak_reference_is_not_printed(handlers):
+    """Nobody gets what it raises there; pytest sees what the interpreter prints."""
+
+    class Thing:
+        pass
+
+    async def stuck():
+        thing = Thing()
+        weakref.finalize(thing, signal.raise_signal, signal.SIGINT)
+        try:
+            await forever()
+        finally:
+            signal.raise_signal(signal.SIGINT)
+            await until_delivered()
+            del thing
+            await forever()
+
+    group = Group()
+    group.spawn(stuck)
+    group.join(timeout=0)
+    with pytest.raises(KeyboardInterrupt):
+        group.close()
+    gc.collect()
+
+
+@signals
+def test_a_signal_that_is_handled_at_once_leaves_another_one_to_be_handled(handlers):
+    def count(number, frame):
+        counted.append(number)
+
+    async def interrupt():
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.raise_signal(number)
+
+    counted = []
+    signal.signal(signal.SIGINT, count)
+    signal.signal(signal.SIGTERM, count)
+    with Group() as group:
+        group.spawn(interrupt)
+        group.join()
+    assert counted == [signal.SIGTERM, signal.SIGINT]
 
 
 @signals
@@ -607,6 +756,26 @@ def test_the_wakeup_descriptor_of_another_library_is_there_after_a_wait(wakeup_d
         group.join()
         assert signal.set_wakeup_fd(wakeup_descriptor) == wakeup_descriptor
     assert signal.set_wakeup_fd(wakeup_descriptor) == wakeup_descriptor
+
+
+@signals
+@pytest.mark.asyncios_loop
+def test_a_second_signal_as_a_drive_ends_leaves_no_wakeup_descriptor_behind(monkeypatch):
+    """It would be that of a loop which is closed soon, or that of whoever gets its number."""
+
+    def interrupted(self, descriptor):
+        if descriptor == -1:
+            monkeypatch.undo()
+            raise KeyboardInterrupt
+        return wakes_through(self, descriptor)
+
+    wakes_through = Signals.wakes_through
+    monkeypatch.setattr(Signals, "wakes_through", interrupted)
+    with Group() as group:
+        group.spawn(returns(1))
+        with pytest.raises(KeyboardInterrupt):
+            group.join()
+        assert signal.set_wakeup_fd(-1) == -1
 
 
 def test_a_wait_leaves_no_wakeup_descriptor():

@@ -52,6 +52,12 @@ def test_a_sigterm_handler_that_raises_system_exit_does_the_same(shoot_at, scena
     shoot_at(scenario, "SIGTERM")
 
 
+@pytest.mark.parametrize("scenario", SCENARIOS if LONG else ["iteration"])
+def test_an_alarm_whose_handler_raises_does_the_same(shoot_at, scenario):
+    """Any exception, which asyncio would keep to itself."""
+    shoot_at(scenario, "SIGALRM")
+
+
 @pytest.mark.skipif(not LONG, reason="takes its time")
 @pytest.mark.parametrize("scenario", SCENARIOS)
 def test_the_same_on_uvloop(shoot_at, scenario):
