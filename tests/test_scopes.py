@@ -25,12 +25,12 @@ NESTED = ["outer 1", "inner 1", "outer 1.5", "inner 2", "outer .5"]
 def test_what_the_inner_scope_waits_for_runs_beside_the_tasks_of_the_outer_one():
     log = []
     with Group() as outer:
-        outer.spawn(echo(log, "outer 1.5", 0.015))
-        outer.spawn(echo(log, "outer 1", 0.010))
+        outer.spawn(echo(log, "outer 1.5", 0.06))
+        outer.spawn(echo(log, "outer 1", 0.04))
         with Group(within=outer) as inner:
-            inner.spawn(echo(log, "inner 2", 0.020))
-            inner.spawn(echo(log, "inner 1", 0.010))
-        outer.spawn(echo(log, "outer .5", 0.005))
+            inner.spawn(echo(log, "inner 2", 0.08))
+            inner.spawn(echo(log, "inner 1", 0.04))
+        outer.spawn(echo(log, "outer .5", 0.02))
     assert log == NESTED
 
 
@@ -38,12 +38,12 @@ def test_what_the_inner_scope_waits_for_runs_beside_the_tasks_of_the_outer_one()
 async def test_nested_scopes_in_async_code_run_in_the_same_order():
     log = []
     async with Group() as outer:
-        outer.spawn(echo(log, "outer 1.5", 0.015))
-        outer.spawn(echo(log, "outer 1", 0.010))
+        outer.spawn(echo(log, "outer 1.5", 0.06))
+        outer.spawn(echo(log, "outer 1", 0.04))
         async with Group() as inner:
-            inner.spawn(echo(log, "inner 2", 0.020))
-            inner.spawn(echo(log, "inner 1", 0.010))
-        outer.spawn(echo(log, "outer .5", 0.005))
+            inner.spawn(echo(log, "inner 2", 0.08))
+            inner.spawn(echo(log, "inner 1", 0.04))
+        outer.spawn(echo(log, "outer .5", 0.02))
     assert log == NESTED
 
 
