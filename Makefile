@@ -4,7 +4,7 @@
 # is tested is what a user gets; `-P` below keeps the checkout itself off sys.path.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-uvloop test-integration cov check bench bench-quick stress clean
+.PHONY: help demo test test-uvloop test-integration cov check bench bench-quick stress mutants clean
 .DELETE_ON_ERROR:
 
 # The first interpreter that is new enough, python3 before the others. `make test PYTHON=python3.12` chooses one.
@@ -40,6 +40,7 @@ help:
 	@echo 'make bench-quick   the goals of speed and memory, and how far we are, in two minutes; ARGS="--row pool" chooses'
 	@echo 'make bench    all contenders, tables and pictures of docs/performance.md; BENCH=fast: one round, no page'
 	@echo 'make stress   the long stress campaign'
+	@echo 'make mutants  which changes of the engine no test notices, in a night; ARGS="_loop" chooses a file'
 	@echo 'make clean    remove what these targets made'
 	@echo 'Each sets up .venv/<X.Y> first. PYTHON=python3.12 chooses the interpreter.'
 
@@ -81,6 +82,9 @@ bench: $(V)/.installed $(V)/.contenders
 stress: $(V)/.installed
 	AIOUTILS_STRESS=long $(PY) -P $(PYTEST) --timeout=1800 $(LONG)
 
+mutants: $(V)/.installed $(V)/.mutants
+	$(PY) tests/mutants.py $(ARGS)
+
 clean:
 	rm -rf .venv benchmarks/results build dist *.egg-info .coverage .coverage.* htmlcov .pytest_cache .mypy_cache .ruff_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
@@ -111,4 +115,8 @@ $(V)/.checkers: setup.cfg | $(V)/.installed
 
 $(V)/.integration: setup.cfg | $(V)/.installed
 	$(PIP) install --no-build-isolation './$(V)/src[integration]'
+	@touch $@
+
+$(V)/.mutants: setup.cfg | $(V)/.installed
+	$(PIP) install --no-build-isolation './$(V)/src[mutants]'
 	@touch $@

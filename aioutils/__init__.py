@@ -12,12 +12,13 @@ The layers, each importing only from those below it:
 - task: `Task`, the handle of what was spawned
 - _dropping: what nobody holds any more
 - _ending, _steps: joined, left, closed; procedures of several waits, for both worlds
-- _scheduler, _admission, _roster, _bound, _lane, _order, _stay, _failures: who waits, runs, is done
+- _scheduler, _admission, _roster, _bound, _lane, _order, _stay, _failures, _options: who waits, who
+  runs, who is done, and what the tool was told
 - _lease, _job: who waits for whom, and lends his slot meanwhile
-- _loop, _driven, _owner, _waiting, _signals: who drives the loop, who sleeps, what Ctrl-C does
-- _options: what a tool was told
+- _loop, _driven, _owner, _waiting: who drives the loop, who sleeps until it is told
 - _eventloop, _clock, _threads, _place, _work: event loops and their clock, worker threads, the
   executors of users, what can be spawned
+- _later, _signals: what Ctrl-C and other signals do
 - errors, _warnings: what is raised for misuse, and what is warned of
 """
 

@@ -13,9 +13,7 @@ thread, between any two bytecodes, and so takes no lock.
 # Private, because `signal` turns numbers into members of enums, before and after: that costs
 # several times what is done in between, and each wait comes here.
 import _signal  # type: ignore[import-not-found]
-import _thread
 import contextlib
-import functools
 import os
 import signal
 import threading
@@ -202,61 +200,6 @@ def held() -> contextlib.AbstractContextManager[object]:
 
 
 _HELD_ALREADY = contextlib.nullcontext()
-
-
-class Later:
-    """Signals in a finalizer, where nobody gets what a handler raises: the interpreter prints it,
-    and that was it. Around all that `__del__` does; outside the main thread nothing happens.
-
-    A signal that comes meanwhile ends the waits in it as any other does, by an exception of our
-    own, which ends here. Then it is sent again, a little later, by a thread that does nothing else:
-    at once it would be handled in here, or in the first line of the finalizer that comes next.
-    """
-
-    __slots__ = ("_again", "_signals")
-
-    def __init__(self) -> None:
-        self._signals = Signals()
-        self._again: set[int] = set()
-
-    def __enter__(self) -> None:
-        try:
-            self._signals.__enter__()
-        except KeyboardInterrupt:  # pragma: no cover: just now, the handlers were not ours yet
-            self._again.add(signal.SIGINT)
-            self._signals.__enter__()
-        users = self._signals._users
-        for number in users:
-            users[number] = functools.partial(_put_off, self._again)
-
-    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> bool:
-        try:
-            self._signals.__exit__()
-        except _PutOff:
-            pass
-        except KeyboardInterrupt:  # pragma: no cover: just now, the handlers are back
-            self._again.add(signal.SIGINT)
-        for number in self._again:
-            with contextlib.suppress(RuntimeError):  # at exit
-                _thread.start_new_thread(_send, (threading.get_ident(), number))
-        return isinstance(error, _PutOff)
-
-
-def _send(thread: int, number: int) -> None:  # pragma: no cover: such threads are not measured
-    time.sleep(0.01)  # a signal on the brink of its next system call would not end that
-    if hasattr(signal, "pthread_kill"):
-        signal.pthread_kill(thread, number)
-    else:  # pragma: no cover: Windows
-        _thread.interrupt_main(signal.Signals(number))
-
-
-def _put_off(again: set[int], number: int, frame: FrameType | None) -> None:
-    again.add(number)
-    raise _PutOff
-
-
-class _PutOff(KeyboardInterrupt):  # asyncio lets that through
-    pass
 
 
 def _module(frame: FrameType | None) -> str:

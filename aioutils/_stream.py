@@ -16,9 +16,9 @@ from ._dropping import drop_iteration
 from ._failures import passes_unseen
 from ._hand import SKIP, Hand
 from ._job import DONE, Job
+from ._later import Later
 from ._lease import current, pause
 from ._order import Order
-from ._signals import Later
 from ._source import AsyncSource, Closing, Source
 from ._steps import Steps, arun, cancel_again, run
 from ._waiting import AllOf, Waitable

@@ -13,10 +13,10 @@ from typing import Any, ParamSpec, Self, TypeVar, overload
 from . import _dropping, _ending, _work
 from ._body import Body
 from ._job import CANCELLED, DONE, Job
+from ._later import Later
 from ._options import OnExit, Options
 from ._order import Order
 from ._scheduler import Scheduler
-from ._signals import Later
 from ._stay import Stay
 from ._steps import run
 from ._warnings import users_line

@@ -238,6 +238,29 @@ def test_ctrl_c_in_a_child_that_goes_on_after_the_join(script):
     assert sorted(lines) == sorted("cleaned up cleaned up interrupted".split())
 
 
+def test_ctrl_c_in_a_child_lets_a_task_go_on_to_its_next_pause(script):
+    lines = script(
+        FORKING.format(ends="return", tool="pool")
+        + """
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    async def interrupt():
+        if not pid:
+            signal.raise_signal(signal.SIGINT)
+            say("went on")
+    pool = Pool(1)
+    pool.spawn(forking)
+    pool.spawn(interrupt)
+    pool.spawn(asyncio.sleep, 0.01)
+    try:
+        pool.join()
+        ended("joined")
+    except KeyboardInterrupt:
+        ended("interrupted")
+    """
+    )
+    assert lines == "went on interrupted".split()
+
+
 @pytest.mark.parametrize("method", ["fork", "spawn", "forkserver"])
 def test_multiprocessing_in_mid_join(script, method):
     script(f"""

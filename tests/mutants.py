@@ -1,0 +1,166 @@
+"""Mutants of the engine, and those that no test notices: `make mutants`, by hand, in a night.
+
+A mutant is one change: cosmic-ray's operators, and each statement left out. The first test that
+fails, or hangs, kills it; quick ones come first.
+"""
+
+import argparse
+import ast
+import contextlib
+import difflib
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+from collections import Counter
+from pathlib import Path
+
+from cosmic_ray.mutating import mutate_code
+from cosmic_ray.plugins import get_operator
+
+ROOT = Path(__file__).parents[1]
+FILES = ("_scheduler", "_loop", "_driven", "_admission")
+SIDES = (
+    *("Eq_NotEq", "NotEq_Eq", "Is_IsNot", "IsNot_Is", "Lt_LtE", "Lt_GtE", "LtE_Lt", "LtE_Gt"),
+    *("Gt_GtE", "Gt_LtE", "GtE_Gt", "GtE_Lt"),
+)
+OPERATORS = [
+    *(f"ReplaceComparisonOperator_{sides}" for sides in SIDES),
+    *("ReplaceBinaryOperator_Add_Sub", "ReplaceBinaryOperator_Sub_Add"),
+    *("ReplaceUnaryOperator_USub_UAdd", "ReplaceUnaryOperator_Delete_Not", "AddNot"),
+    *("ReplaceTrueWithFalse", "ReplaceFalseWithTrue", "ReplaceAndWithOr", "ReplaceOrWithAnd"),
+    *("ReplaceBreakWithContinue", "ReplaceContinueWithBreak", "ZeroIterationForLoop"),
+    *("ExceptionReplacer", "NumberReplacer", "RemoveDecorator"),
+]
+OPPOSITES = {ast.Is: ast.IsNot, ast.Eq: ast.NotEq, ast.In: ast.NotIn, ast.Lt: ast.GtE}
+OPPOSITES |= {ast.Gt: ast.LtE, **{other: one for one, other in OPPOSITES.items()}, ast.LtE: ast.Gt}
+LEFT_OUT = (ast.Expr, ast.Assign, ast.AnnAssign, ast.AugAssign, ast.Return, ast.Raise, ast.Delete)
+LEFT_OUT += (ast.Continue, ast.Break)
+
+# What is quick comes first, for most die of it; then all that is not about the installed package.
+TESTS = (
+    "tests/contract/test_spawning.py tests/contract/test_limits.py tests/contract/test_failures.py "
+    "tests/test_group.py tests/test_lending.py tests/test_stream.py tests/test_inside_loop.py",
+    "tests --ignore=tests/docs --ignore=tests/test_benchmarks.py --ignore=tests/test_exports.py",
+)
+
+
+def mutants(source):
+    """What was done, and what came of it; each once."""
+    seen = {_meaning(source)}
+    for name, mutant in [*_of_cosmic_ray(source), *_with_a_statement_less(source)]:
+        if _meaning(mutant) not in seen:
+            seen.add(_meaning(mutant))
+            yield name, mutant
+
+
+def _of_cosmic_ray(source):
+    for name in OPERATORS:
+        operator, count = get_operator(f"core/{name}")(), 0
+        while (mutant := mutate_code(source, operator, count)) is not None:
+            yield name, mutant
+            count += 1
+
+
+def _with_a_statement_less(source):
+    for node in _statements(ast.parse(source)):
+        yield f"Without{type(node).__name__}", _replaced(source, node, "pass")
+        if isinstance(node, ast.AugAssign):
+            text = ast.get_source_segment(source, node)
+            swapped = text.translate(str.maketrans("+-", "-+"))
+            yield "ReplaceAugmentedOperator", _replaced(source, node, swapped)
+
+
+def _statements(tree):
+    """Those of functions, but docstrings."""
+    for function in ast.walk(tree):
+        if isinstance(function, (ast.FunctionDef, ast.AsyncFunctionDef)):
+            for node in ast.walk(function):
+                if isinstance(node, LEFT_OUT) and not _says_nothing(node):
+                    yield node
+
+
+def _says_nothing(node):
+    """A docstring, or the type of a name."""
+    if isinstance(node, ast.Expr):
+        return isinstance(node.value, ast.Constant)
+    return isinstance(node, ast.AnnAssign) and node.value is None
+
+
+def _replaced(source, node, text):
+    """With its lines where they were."""
+    lines = source.split("\n")
+    first, last = node.lineno - 1, node.end_lineno - 1
+    lines[first : last + 1] = [lines[first][: node.col_offset] + text, *[""] * (last - first)]
+    return "\n".join(lines)
+
+
+class _Plain(ast.NodeTransformer):
+    """`not a is b` is `a is not b`, and `not not a` is `a`."""
+
+    def visit_UnaryOp(self, node):
+        self.generic_visit(node)
+        inner = node.operand
+        if isinstance(node.op, ast.Not) and isinstance(inner, ast.Compare) and len(inner.ops) == 1:
+            inner.ops = [OPPOSITES[type(inner.ops[0])]()]
+            return inner
+        doubled = isinstance(node.op, ast.Not) and isinstance(inner, ast.UnaryOp)
+        return inner.operand if doubled and isinstance(inner.op, ast.Not) else node
+
+
+def _meaning(source):
+    return ast.dump(_Plain().visit(ast.parse(source)))
+
+
+def verdict(tree):
+    """How the first test that notices it ends; None if none does."""
+    environment = {**os.environ, "PYTHONPATH": str(tree), "PYTHONDONTWRITEBYTECODE": "1"}
+    for tests in TESTS:
+        command = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider"]
+        command += ["--timeout=20", "--timeout-method=thread", *tests.split()]
+        with open(tree / "output", "w+") as output:
+            run = subprocess.Popen(
+                command, cwd=tree, env=environment, stdout=output, stderr=output, process_group=0
+            )
+            try:
+                status = run.wait(timeout=1800)
+            except subprocess.TimeoutExpired:
+                return "hangs"
+            finally:
+                with contextlib.suppress(ProcessLookupError):  # nobody of it is left
+                    os.killpg(run.pid, signal.SIGKILL)
+            if status:
+                output.seek(0)
+                return "hangs" if "Timeout" in output.read() else "fails"
+    return None
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("files", nargs="*", default=FILES, help="without .py")
+    parser.add_argument("--list", action="store_true", help="show the mutants, and run nothing")
+    options = parser.parse_args()
+    for name in options.files:
+        source = (ROOT / "aioutils" / f"{name}.py").read_text()
+        counts = Counter()
+        for operator, mutant in mutants(source):
+            how = "listed" if options.list else _tried(name, mutant)
+            counts[how or "survives"] += 1
+            if how in (None, "listed"):
+                changes = difflib.unified_diff(source.split("\n"), mutant.split("\n"), n=0)
+                print(name, operator, *list(changes)[2:], sep="\n    ", flush=True)
+        print(name, dict(counts), flush=True)
+
+
+def _tried(name, mutant):
+    with tempfile.TemporaryDirectory() as place:
+        tree = Path(place, "tree")
+        shutil.copytree(ROOT, tree, ignore=shutil.ignore_patterns(".*", "__pycache__"))
+        (tree / "aioutils" / f"{name}.py").write_text(mutant)
+        return verdict(tree)
+
+
+if __name__ == "__main__":
+    main()
