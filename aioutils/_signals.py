@@ -208,9 +208,15 @@ def _module(frame: FrameType | None) -> str:
 
 def _comes_back(frame: FrameType | None) -> bool:
     """True of code that lets others go on when it was woken."""
-    while frame is not None and _module(frame) in _SHARED:
+    while _module(frame) in _SHARED:
+        frame = frame.f_back  # type: ignore[union-attr]
+    ours = False
+    while frame is not None and _module(frame).partition(".")[0] in ("aioutils", "asyncio"):
+        ours, within = True, frame.f_code is Signals._note.__code__
         frame = frame.f_back
-    return _module(frame).partition(".")[0] in ("aioutils", "asyncio")
+        if within:  # the handler of the first signal, which came just now
+            return _comes_back(frame)
+    return ours
 
 
 def leaves_by_itself(error: object) -> bool:

@@ -64,10 +64,11 @@ class Moments:
             signal.raise_signal(self.number)
 
     def _finalizer_begins(self, frame):
-        """Or ends: nobody can keep the interpreter from printing what a handler raises there."""
+        """Or ends, or the callback of a weak reference: nobody can keep the interpreter from
+        printing what a handler raises there."""
         if isinstance(getattr(signal.getsignal(self.number), "__self__", None), Signals):
             return False
-        while frame is not None and frame.f_code.co_name != "__del__":
+        while frame is not None and frame.f_code.co_name not in ("__del__", "_remove"):
             frame = frame.f_back
         return frame is not None
 

@@ -8,6 +8,7 @@ import os
 import selectors
 import signal
 import socket
+import sys
 import threading
 import time
 import weakref
@@ -499,6 +500,22 @@ def test_a_third_signal_is_raised_wherever_it_comes_after_a_while(told, monkeypa
         monkeypatch.setattr(_signals, "_BLOCKED", -1)
         with pytest.raises(error):
             held._note(number, asyncios)
+
+
+@signals
+def test_a_second_signal_in_the_handler_of_the_first_is_raised_where_that_came(told):
+    """Which may be where the loop is blocked."""
+
+    def look():
+        seen.append(_signals._comes_back(sys._getframe(1)))
+
+    number, error = told
+    seen = []
+    with pytest.raises(error), Signals(look) as held:
+        held._note(number, None)
+    with pytest.raises(error), Signals(look) as held:
+        eval("held._note(number, None)", {"__name__": "asyncio", "held": held, "number": number})
+    assert seen == [False, True]
 
 
 def test_a_signal_while_all_is_given_up_is_heard_after_it(monkeypatch):
