@@ -13,7 +13,7 @@ from aioutils import Pool, Yielder
 LONG = os.environ.get("AIOUTILS_STRESS") == "long"
 SEED = os.environ.get("AIOUTILS_SEED", "1")
 COUNT = 5000 if LONG else 300
-SIZE = 100
+SIZE = 100 if LONG else 40  # far fewer than there are links to follow: it is reached
 TRIES = FORGIVING + 5  # aiohttp asks a second time by itself
 
 pytestmark = pytest.mark.timeout(600 if LONG else 60)
@@ -107,7 +107,7 @@ def test_every_page_of_a_faulty_site_is_fetched_or_accounted_for(make, end, even
             tool.spawn(crawl.visit(0))
             failed = end(crawl)
             assert len(tool) == crawl.running == 0
-            assert SIZE // 2 < crawl.most <= SIZE
+            assert crawl.most == SIZE
         with Pool(1) as pool:
             later = Crawl(url, pool)
             # that of who asks: the session has left no other
