@@ -238,10 +238,12 @@ _all: "weakref.WeakSet[Scheduler]" = weakref.WeakSet()
 
 
 def _after_fork() -> None:
-    """Those that were never waited for belong to no loop; a thread may have held their lock."""
+    """Those that were never waited for belong to no loop; a thread may have held their locks."""
     for scheduler in tuple(_all):
         scheduler._lock = threading.RLock()
         scheduler._family.forked()
+        if scheduler.order is not None:
+            scheduler.order.forked(here=True)
 
 
 if hasattr(os, "register_at_fork"):  # pragma: no branch: not on Windows

@@ -307,8 +307,13 @@ def test_locks_that_another_thread_holds_are_free_in_the_child(script):
         from aioutils import _job, _lease, _place
         unbound, group = Group(), Group()
         work(group)
+        yielders = [OrderedYielder(), OrderedYielder()]
+        yielders[0].spawn(asyncio.sleep, 0, 0)
+        assert list(yielders[0]) == [0]
         locks = [unbound._scheduler._lock, group._scheduler._lock, group._scheduler.loop._lock]
         locks += [_job._watching, _lease._graph, _place._making]
+        locks += [unbound._scheduler._family._lock]
+        locks += [y._scheduler.order._lock for y in yielders]
         held, release = threading.Event(), threading.Event()
         def hold():
             with contextlib.ExitStack() as stack:
@@ -319,6 +324,9 @@ def test_locks_that_another_thread_holds_are_free_in_the_child(script):
         def in_child():
             work(group)
             work(unbound)
+            for y in yielders:
+                y.spawn(asyncio.sleep, 0, 1)
+                assert list(y) == [1]
             with ThreadPoolExecutor(1) as executor, Group(executor=executor) as other:
                 assert other.spawn(int).result() == 0
         thread = threading.Thread(target=hold)
