@@ -109,13 +109,14 @@ class Admission(Roster):
             run = self._run(job)
             try:
                 runner = start(run, loop=loop, context=context, eager_start=True)
-            except BaseException:  # a signal, just now
+            except BaseException:  # a signal, just now; from 3.14 on, in the child of a fork too
                 if job._state is RUNNING:
                     job._state = CANCELLED
                     _work.close(job._work)
                     job._work = None
                     self._ended(job)
-                exhaust(run)
+                if not self.loop.was_left_here():  # type: ignore[union-attr] # pragma: no branch
+                    exhaust(run)
                 self._inbox.append(partial(self._start, claimed))
                 raise
             if not runner.done():
