@@ -244,6 +244,7 @@ class Loop(Driven):
             return True
         try:
             self._heeded = interrupt
+            del interrupt  # the frames of a cancellation that is kept lead to this one
             for ended in winding_down(schedulers):
                 wait = Wait(self, ended)
                 wait.begin()
