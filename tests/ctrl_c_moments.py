@@ -133,7 +133,7 @@ def main(first, step, kind, *names):
                 assert not said.lines, said.lines
             except BaseException:
                 place = f"at moment {k} of {name}, {kind}, {moments.where}"
-                print(place, file=sys.stderr)
+                print(place, *said.lines, sep="\n", file=sys.stderr)
                 raise
             k += int(step)
         all_in_all += moments.count
