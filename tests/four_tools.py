@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import os
+import signal
 import sys
 
 from aioutils import Group, OrderedYielder, Pool, Yielder
@@ -55,6 +56,21 @@ async def fails(error):
 
 async def forever():
     await asyncio.Event().wait()
+
+
+async def interrupt():
+    signal.raise_signal(signal.SIGINT)
+
+
+async def keeps_an_interrupt():
+    """Cleans up for ever, and keeps the one that comes meanwhile: it is raised in here."""
+    try:
+        await forever()
+    finally:
+        try:
+            await interrupt()
+        finally:
+            await forever()
 
 
 async def until_cancelled(log, name="cleaned up", started=None):

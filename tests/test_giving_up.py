@@ -10,7 +10,7 @@ from concurrent.futures import CancelledError
 
 import pytest
 import uvloop
-from four_tools import fails, forever, returns
+from four_tools import fails, forever, interrupt, keeps_an_interrupt, returns
 
 from aioutils import Group, Pool, _eventloop
 from aioutils._loop import Loop
@@ -227,21 +227,8 @@ def test_a_loop_that_is_given_up_tells_the_users_own_handler():
 
 def test_a_second_ctrl_c_that_a_stuck_clean_up_keeps_leaves_it_all_the_same():
     """It may come while the task runs: then its exception hits the task, which awaits once more."""
-
-    async def keeps_it():
-        try:
-            await forever()
-        finally:
-            try:
-                signal.raise_signal(signal.SIGINT)
-            finally:
-                await forever()
-
-    async def interrupt():
-        signal.raise_signal(signal.SIGINT)
-
     group = Group()
-    task = group.spawn(keeps_it)
+    task = group.spawn(keeps_an_interrupt)
     group.join(timeout=0)
     group.spawn(interrupt)
     start = time.monotonic()

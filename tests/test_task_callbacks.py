@@ -2,11 +2,10 @@
 
 import contextlib
 import logging
-import signal
 from functools import partial
 
 import pytest
-from four_tools import fails, finish, forever, returns, start
+from four_tools import fails, finish, forever, interrupt, keeps_an_interrupt, returns, start
 
 from aioutils import Group, OrderedYielder, Pool, Yielder
 
@@ -162,20 +161,8 @@ def test_what_a_callback_spawns_as_its_tool_closes_is_cancelled_without_a_word(g
 
 
 def test_what_a_callback_spawns_as_its_tool_is_given_up_is_cancelled():
-    async def stuck():
-        try:
-            await forever()
-        finally:
-            try:
-                signal.raise_signal(signal.SIGINT)
-            finally:
-                await forever()
-
-    async def interrupt():
-        signal.raise_signal(signal.SIGINT)
-
     group, spawned = Group(), []
-    task = group.spawn(stuck)
+    task = group.spawn(keeps_an_interrupt)
     task.add_done_callback(lambda _: spawned.append(group.spawn(returns(1))))
     group.join(timeout=0)
     group.spawn(interrupt)
