@@ -7,6 +7,7 @@ Where nothing of the family is under way, and nobody waits for it, the next wait
 import threading
 from collections.abc import Callable
 from contextlib import ExitStack
+from weakref import ref
 
 from ._eventloop import LoopFactory
 from ._lease import block
@@ -17,23 +18,32 @@ from ._waiting import Moment, Waitable
 from .errors import WrongLoopError
 
 
+class Tie:
+    """Somebody waits on the loop: for as long as he holds this, whatever ends his wait."""
+
+    __slots__ = ("__weakref__", "loop")
+
+    def __init__(self, loop: Loop) -> None:
+        self.loop = loop
+
+
 class Family(list["Bound"]):
     """Those that share a loop, which changes under its lock."""
 
     def __init__(self, first: "Bound") -> None:
         super().__init__((first,))
         self._lock = threading.RLock()
-        self.waits: list[None] = []  # on it, that have begun
+        self.ties: set[ref[Tie]] = set()
 
-    def untie(self) -> None:
-        """The end of a wait. It takes no lock: the collector may be the one that ends it."""
-        if self.waits:
-            self.waits.pop()
+    def tie(self, loop: Loop) -> Tie:
+        tie = Tie(loop)
+        self.ties.add(ref(tie, self.ties.discard))
+        return tie
 
     def forked(self) -> None:
         """In the child, where the other threads' waits never end; our own may have begun before."""
         self._lock = threading.RLock()
-        self.waits = []
+        self.ties = set()
 
 
 class Bound(Moment, Worker):
@@ -58,22 +68,19 @@ class Bound(Moment, Worker):
 
     def bound(self) -> Loop:
         """The loop of sync code, as it is at this moment."""
-        loop, family = self.tie()
-        family.untie()
-        return loop
+        return self.tie().loop
 
     def block(self, target: Waitable, timeout: float | None, fix: str) -> bool:
         """`_lease.block` on the loop that it is bound to, or is bound to by this."""
-        loop, family = self.tie()
+        tie = self.tie()
         try:
-            return block(loop, target, timeout, fix)
+            return block(tie.loop, target, timeout, fix)
         finally:
-            family.untie()
-            del target  # the frames of a failure lead to this one
+            del tie, target  # the frames of a failure lead to this one
 
-    def tie(self) -> tuple[Loop, Family]:
-        """The loop to wait on in sync code: one of our own, if none was bound yet. Until the
-        family's `untie` nobody binds it to another one."""
+    def tie(self) -> Tie:
+        """To the loop to wait on in sync code: one of our own, if none was bound yet. Nobody binds
+        the family to another one until this is let go, with `del` if an exception may keep it."""
         family = self._family
         with family._lock:
             old = self.loop
@@ -83,12 +90,12 @@ class Bound(Moment, Worker):
                 self._move(lambda: Loop(factory=self._factory))
             loop = self.loop
             assert loop is not None
-            family.waits.append(None)
+            tie = family.tie(loop)
         if loop is not old:
             self._has_moved(old, family)
-        return loop, family
+        return tie
 
-    def tie_running(self, who: object) -> Family:
+    def tie_running(self, who: object) -> Tie:
         """`tie` in async code, to the loop that runs in this thread; `who` is awaited there."""
         running, family = Loop.current(), self._family
         with family._lock:
@@ -100,13 +107,13 @@ class Bound(Moment, Worker):
                     f"{who!r} of {self!r} runs on another loop than the one that awaits it; "
                     "make one of the two tools with within= the other"
                 )
-            family.waits.append(None)
+            tie = family.tie(running)
         if old is not running:
             self._has_moved(old, family)
-        return family
+        return tie
 
     def bind_running(self, who: object) -> None:
-        self.tie_running(who).untie()
+        self.tie_running(who)
 
     def _move(self, to: Callable[[], Loop]) -> bool:
         """Binds it to another loop; False if something is under way on the one that it has.
@@ -125,7 +132,7 @@ class Bound(Moment, Worker):
     def _is_tied(self) -> bool:
         if self.loop is None or self.loop.is_over():
             return False
-        return bool(self._family.waits) or any(one._has_begun() for one in tuple(self._family))
+        return bool(self._family.ties) or any(one._has_begun() for one in tuple(self._family))
 
     def _has_begun(self) -> bool:
         """True if something of it is under way on the loop."""
@@ -140,15 +147,11 @@ class Bound(Moment, Worker):
 
     def _has_moved(self, old: Loop | None, family: Family) -> None:
         """Not under the lock: with its last tool the old loop ends, and runs for that."""
-        try:
-            for member in tuple(family):
-                if old is not None:
-                    old.detach(member)
-                member._due = False
-                member.wake()
-        except BaseException:  # a signal
-            family.untie()
-            raise
+        for member in tuple(family):
+            if old is not None:
+                old.detach(member)
+            member._due = False
+            member.wake()
 
     def leave_family(self) -> None:
         """The others keep the loop."""

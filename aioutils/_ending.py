@@ -76,17 +76,17 @@ def join(scheduler: Scheduler, timeout: float | None) -> Ended | None:
 
 
 def _run_once(scheduler: Scheduler, ended: Ended) -> None:
-    loop, family = scheduler.tie()
+    tie = scheduler.tie()
     try:
-        refuse(loop, ended, FIX)
-        loop.run_once(current.get())
+        refuse(tie.loop, ended, FIX)
+        tie.loop.run_once(current.get())
     finally:
-        family.untie()
+        del tie
 
 
 async def wait(scheduler: Scheduler, timeout: float | None) -> Ended | None:
     """`join` in async code."""
-    family = scheduler.tie_running(scheduler)
+    tie = scheduler.tie_running(scheduler)
     ended = Ended(scheduler)
     try:
         if timeout == 0:
@@ -96,7 +96,7 @@ async def wait(scheduler: Scheduler, timeout: float | None) -> Ended | None:
         else:
             await pause(ended, FIX, timeout)
     finally:
-        family.untie()
+        del tie
     return ended if ended.reached() else None
 
 

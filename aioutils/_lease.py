@@ -13,7 +13,6 @@ import asyncio
 import os
 import threading
 from collections import Counter
-from contextlib import suppress
 from contextvars import ContextVar
 from functools import partial
 
@@ -149,7 +148,8 @@ async def _until(target: Waitable, timeout: float | None = None) -> bool:
         timer = None if deadline is None else loop.call_at(deadline, notify)
         target.watch(notify)
         try:
-            await future
+            if not target.reached():  # in another thread, just now: nobody would tell us
+                await future
         finally:
             target.unwatch(notify)
             if timer is not None:
@@ -172,13 +172,15 @@ async def _although_cancelled(turn: Turn) -> None:
 def _set(future: "asyncio.Future[None]") -> None:
     loop = future.get_loop()
     # Closed: its tool was given up, and the collector hides from us who waits there.
-    if future.done() or loop.is_closed():
+    if loop.is_closed():
         return
-    if asyncio._get_running_loop() is loop:
-        future.set_result(None)
-    else:  # another thread closed the tool, say
-        with suppress(RuntimeError):  # the loop is closed just now
+    try:
+        if asyncio._get_running_loop() is loop:
+            future.set_result(None)
+        else:  # another thread closed the tool, say
             loop.call_soon_threadsafe(_set, future)
+    except (asyncio.InvalidStateError, RuntimeError):
+        pass  # told twice; cancelled, by a signal handler too, or closed, just now
 
 
 class _Return(Moment):

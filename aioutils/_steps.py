@@ -63,7 +63,7 @@ async def arun(steps: Steps[T], scheduler: Scheduler, fix: str, *, ends_all: boo
         while True:
             try:
                 while not target.reached():
-                    family = scheduler.tie_running(scheduler)
+                    tie = scheduler.tie_running(scheduler)
                     try:
                         await pause(target, fix)
                     except asyncio.CancelledError as error:
@@ -71,7 +71,7 @@ async def arun(steps: Steps[T], scheduler: Scheduler, fix: str, *, ends_all: boo
                         if ends_all:
                             scheduler.cancel_all()
                     finally:
-                        family.untie()
+                        del tie
             except Exception as error:  # it was refused
                 target = steps.throw(error)
             else:

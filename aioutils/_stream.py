@@ -113,11 +113,11 @@ class Stream(Closing, Waitable, Generic[T]):
             self._over or self._tool._opened()
             while (item := self._step()) is WAIT:
                 self._asking = True
-                family = self._scheduler.tie_running(self)
+                tie = self._scheduler.tie_running(self)
                 try:
                     in_time = await pause(self, _FIX, self._left())
                 finally:
-                    family.untie()
+                    del tie
                 if not in_time:
                     self._time_is_up()
                 self._asking = False

@@ -113,11 +113,11 @@ class Task(Job, Generic[T]):
     def __await__(self) -> Generator[Any, None, T]:
         """Waits in async code, on the tool's loop, and lends the awaiting task's slot."""
         if not self.reached():
-            family = self._lane.scheduler.tie_running(self)
+            tie = self._lane.scheduler.tie_running(self)
             try:
                 yield from pause(self, _FIX).__await__()
             finally:
-                family.untie()
+                del tie
         try:
             return self._get(asyncio.CancelledError)
         finally:

@@ -9,6 +9,8 @@ from four_tools import MAKERS, fails, forever, returns
 from on_a_loop import Together, afinish, on_a_loop, start_all
 
 from aioutils import DeadlockError, Group, Pool
+from aioutils._lease import pause
+from aioutils._waiting import Event
 
 
 @pytest.fixture(params=MAKERS)
@@ -56,6 +58,16 @@ async def test_a_tool_works_without_async_with(make):
     await afinish(tool)
     assert task.result() == 1
     await tool.aclose()
+
+
+@on_a_loop
+async def test_what_comes_as_it_is_about_to_be_watched_is_not_missed():
+    class Coming(Event):
+        def watch(self, notify):
+            self.come()  # in another thread
+            super().watch(notify)
+
+    assert await asyncio.wait_for(pause(Coming(), ""), 5)
 
 
 def test_an_idle_tool_serves_one_loop_after_the_other(make):

@@ -201,10 +201,10 @@ def test_a_wait_ties_a_tool_to_its_loop_from_its_begin_though_nothing_runs_yet()
         await group.wait()
 
     group = Group()
-    _, family = group._scheduler.tie()  # as a wait in another thread begins
+    tie = group._scheduler.tie()  # as a wait in another thread begins
     with pytest.raises(WrongLoopError, match="within="):
         asyncio.run(wait())
-    family.untie()
+    del tie
     asyncio.run(wait())
     assert group.join()
 

@@ -1,5 +1,6 @@
 """Ctrl-C at any line of ours, inside of a wait or not: what is left can be ended, in any thread."""
 
+import asyncio
 import os
 import signal
 
@@ -49,6 +50,31 @@ def test_an_interrupt_at_any_line_leaves_a_tool_that_can_be_ended(name):
         k += 1
     print(f"{name}: interrupted at each of {k - 1} lines")
     assert k > 10
+
+
+WAITS = {
+    "join": lambda group: group.join(),
+    "look once": lambda group: group.join(timeout=0),
+    "await": lambda group: asyncio.run(wait_for(group)),
+}
+
+
+async def wait_for(group):
+    await group.wait()
+
+
+@pytest.mark.parametrize("name", WAITS)
+def test_a_wait_that_was_interrupted_at_any_line_binds_the_tool_no_more(name):
+    place, k = "", 0
+    while place is not None:
+        group = Group()
+        group.spawn(returns(1))
+        place = interrupted(k, WAITS[name], group)
+        group.cancel()
+        finish(group)
+        asyncio.run(wait_for(group))
+        k += 1 if LONG else 2
+    assert k > 100
 
 
 def interrupted(k, call, tool):
