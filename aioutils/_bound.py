@@ -24,7 +24,7 @@ class Tie:
     __slots__ = ("__weakref__", "loop")
 
     def __init__(self, loop: Loop) -> None:
-        self.loop = loop
+        self.loop: Loop = loop
 
 
 class Family(list["Bound"]):

@@ -32,11 +32,12 @@ T_co = TypeVar("T_co", covariant=True)
 R_co = TypeVar("R_co", covariant=True)
 R = TypeVar("R", bound=Awaitable[Any] | AsyncIterable[Any])
 
+if TYPE_CHECKING:
 
-class _Bindable(Protocol[S_contra, Q, R_co]):
-    """A dual whose first parameter is of type S; for type checkers only."""
+    class _Bindable(Protocol[S_contra, Q, R_co]):
+        """A dual whose first parameter is of type S."""
 
-    def __call__(self, first: S_contra, /, *args: Q.args, **kwargs: Q.kwargs) -> R_co: ...
+        def __call__(self, first: S_contra, /, *args: Q.args, **kwargs: Q.kwargs) -> R_co: ...
 
 
 class Dual(Generic[P, R_co]):
@@ -53,12 +54,14 @@ class Dual(Generic[P, R_co]):
     # a staticmethod. A protocol in the first and third, or mypy would ignore what S is.
     @overload
     def __get__(
-        self: _Bindable[type[Any], Q, R], instance: None, owner: type[Any]
+        self: "_Bindable[type[Any], Q, R]", instance: None, owner: type[Any]
     ) -> "Dual[Q, R]": ...
     @overload
     def __get__(self, instance: None, owner: type[Any]) -> Self: ...
     @overload
-    def __get__(self: _Bindable[type[S], Q, R], instance: S, owner: Any = None) -> "Dual[Q, R]": ...
+    def __get__(
+        self: "_Bindable[type[S], Q, R]", instance: S, owner: Any = None
+    ) -> "Dual[Q, R]": ...
     @overload
     def __get__(
         self: "Dual[Concatenate[S, Q], R]", instance: S, owner: Any = None
