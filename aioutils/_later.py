@@ -4,11 +4,14 @@ import _thread
 import contextlib
 import functools
 import signal
+import sys
 import threading
 import time
 from types import FrameType
 
-from ._signals import Signals
+from ._signals import Signals, is_callback
+
+_PATIENCE = 1.0  # seconds, with finalizers that follow
 
 
 class Later:
@@ -16,8 +19,9 @@ class Later:
     and that was it. Around all that `__del__` does; outside the main thread nothing happens.
 
     A signal that comes meanwhile ends the waits in it as any other does, by an exception of our
-    own, which ends here. Then it is sent again, a little later, by a thread that does nothing else:
-    at once it would be handled in here, or in the first line of the finalizer that comes next.
+    own, which ends here. Then it is sent again, a little later, by a thread that does nothing else,
+    and that looks whether the next finalizer, perhaps a user's, has ended: at once it would be
+    handled in here.
     """
 
     __slots__ = ("_again", "_signals")
@@ -51,10 +55,19 @@ class Later:
 
 def _send(thread: int, number: int) -> None:  # pragma: no cover: such threads are not measured
     time.sleep(0.01)  # a signal on the brink of its next system call would not end that
+    most = time.monotonic() + _PATIENCE
+    while _is_finalizing(sys._current_frames().get(thread)) and time.monotonic() < most:
+        time.sleep(0.001)
     if hasattr(signal, "pthread_kill"):
         signal.pthread_kill(thread, number)
     else:  # pragma: no cover: Windows
         _thread.interrupt_main(signal.Signals(number))
+
+
+def _is_finalizing(frame: FrameType | None) -> bool:  # pragma: no cover: called there
+    while frame is not None and not (frame.f_code.co_name == "__del__" or is_callback(frame)):
+        frame = frame.f_back
+    return frame is not None
 
 
 def _put_off(again: set[int], number: int, frame: FrameType | None) -> None:

@@ -31,8 +31,6 @@ _ALARM = int(getattr(signal, "SIGALRM", 0))
 _BLOCKED = 1.0  # seconds, after which nothing comes back by itself any more
 _MARK = "_raised_in_a_signal"
 
-# Modules that the interpreter calls by itself; it prints what they raise, and that was it.
-_CALLBACKS = ("weakref", "_weakrefset")
 _SHARED = ("selectors", "signal", "socket")  # with users, of asyncio and of uvloop
 
 _innermost: "Signals | None" = None
@@ -188,7 +186,7 @@ class Signals:
             self._raised = error
             error.__dict__[_MARK] = True  # frozen dataclasses can't be assigned to
             self._wake()
-            if _module(frame) in _CALLBACKS:
+            if is_callback(frame):
                 return
             if late or self._wake is _nothing or not _comes_back(frame):
                 raise
@@ -204,6 +202,11 @@ _HELD_ALREADY = contextlib.nullcontext()
 
 def _module(frame: FrameType | None) -> str:
     return "" if frame is None else str(frame.f_globals.get("__name__"))
+
+
+def is_callback(frame: FrameType | None) -> bool:
+    """True where the interpreter calls by itself, and prints what is raised."""
+    return _module(frame) in ("weakref", "_weakrefset")
 
 
 def _comes_back(frame: FrameType | None) -> bool:

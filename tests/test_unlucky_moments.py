@@ -262,6 +262,22 @@ def test_a_signal_in_a_finalizer_that_waits_for_nothing_is_heard_after_it(monkey
 
 
 @signals
+def test_such_a_signal_does_not_come_in_the_finalizer_that_follows_either(monkeypatch):
+    class Slow:
+        def __del__(self):
+            time.sleep(0.1)
+            ended.append(self)
+
+    ended, slow, group = [], Slow(), Group()
+    monkeypatch.setattr(_dropping, "drop", lambda scheduler: signal.raise_signal(signal.SIGINT))
+    with pytest.raises(KeyboardInterrupt):
+        del group
+        del slow
+        time.sleep(5)
+    assert ended
+
+
+@signals
 def test_a_signal_as_a_loop_is_made_leaves_no_loop_behind(monkeypatch):
     def interrupted(factory):
         monkeypatch.setattr(_eventloop, "take", take)
