@@ -8,17 +8,19 @@ The layers, each importing only from those below it:
 - pool: `Pool`, a group with a limit
 - group, _mapping: `Group`, tasks that are joined together; `map` and its family
 - _tool, _body: what the four tools share; the block of an ``async with``
-- _stream, _hand, _source, _crew, _flow: handing results out, and pulling what gives them
+- _stream, _handout, _hand, _source, _crew, _each, _flow: handing results out, and pulling what gives
+  them
 - task: `Task`, the handle of what was spawned
 - _dropping: what nobody holds any more
 - _ending, _steps: joined, left, closed; procedures of several waits, for both worlds
 - _scheduler, _admission, _roster, _bound, _lane, _order, _stay, _failures, _options: who waits, who
   runs, who is done, and what the tool was told
-- _lease, _job: who waits for whom, and lends his slot meanwhile
-- _loop, _driven, _owner, _waiting: who drives the loop, who sleeps until it is told
-- _eventloop, _clock, _threads, _place, _work: event loops and their clock, worker threads, the
+- _threads: worker threads for plain functions
+- _lease, _graph, _job: who waits for whom, and lends his slot meanwhile
+- _loop, _election, _driven, _owner, _waiting: who drives the loop, who sleeps until it is told
+- _eventloop, _runner, _clock, _place, _work: event loops, their tasks and their clock, the
   executors of users, what can be spawned
-- _later, _signals: what Ctrl-C and other signals do
+- _later, _signals, _alarm: what Ctrl-C and other signals do
 - errors, _warnings: what is raised for misuse, and what is warned of
 """
 

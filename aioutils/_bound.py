@@ -10,7 +10,7 @@ from contextlib import ExitStack
 from weakref import ref
 
 from ._eventloop import LoopFactory
-from ._lease import block
+from ._lease import block, current, refuse
 from ._loop import Loop
 from ._owner import Worker
 from ._signals import held
@@ -77,6 +77,15 @@ class Bound(Moment, Worker):
             return block(tie.loop, target, timeout, fix)
         finally:
             del tie, target  # the frames of a failure lead to this one
+
+    def look(self, target: Waitable, fix: str) -> None:
+        """The same for what comes without waiting."""
+        tie = self.tie()
+        try:
+            refuse(tie.loop, target, fix)
+            tie.loop.run_once(current.get())
+        finally:
+            del tie, target
 
     def tie(self) -> Tie:
         """To the loop to wait on in sync code: one of our own, if none was bound yet. Nobody binds

@@ -1,8 +1,4 @@
-"""How the items of one `map` or `imap` run: each as a job of its own, or by workers.
-
-`pulled` is written by whoever pulls the source; the counts of the order have writers of their own.
-All else happens on the loop.
-"""
+"""How the items of one `map` or `imap` run with `isolate=False`: by workers."""
 
 import asyncio
 import sys
@@ -13,85 +9,12 @@ from functools import partial
 from gc import get_referents
 from typing import TYPE_CHECKING, Any
 
-from . import _work
+from ._each import Each
 from ._job import CANCELLED, DONE, RUNNING, Job
 from ._order import Order
 
 if TYPE_CHECKING:
-    from ._scheduler import Scheduler
-
-
-class Each:
-    """Each item is a job, with an asyncio task and a slot of its own."""
-
-    def __init__(
-        self,
-        scheduler: "Scheduler",
-        order: Order,
-        function: Any,
-        star: bool,
-        buffer: int | None,
-    ) -> None:
-        self._scheduler = scheduler
-        self.order: Order = order
-        self._function, self._executor = _work.placed(function)
-        self._star = star
-        self._calls = not _work.is_async(function)
-        self._lane = scheduler.calls if self._calls else scheduler.main
-        self._name = _work.name_of(function)
-        self._size = self._lane.size or 1000  # a group has no limit
-        self._buffer = self._size if buffer is None else buffer
-        self.pulled: int = 0
-
-    def room(self) -> int:
-        """How many items may start: `size` are on their way at most, and nothing starts while
-        `buffer` results wait to be handed out."""
-        ended = self.order.ended
-        if ended - self.order.taken >= self._buffer:
-            return 0
-        return self._size - (self.pulled - ended)
-
-    def goes_on(self) -> bool:
-        """True if nobody need be told of single results."""
-        return False
-
-    def start_all(self, items: Iterable[Any]) -> int:
-        """Returns how many there were."""
-        before = self.pulled
-        for item in items:
-            self._start(item)
-        return self.pulled - before
-
-    def _start(self, item: Any) -> None:
-        try:
-            work = self._prepare(item) if self._calls or self._star else self._function(item)
-        except Exception as error:  # it refuses its arguments; that has its place as well
-            self._refused(error)
-        else:
-            self.pulled += 1
-            self._scheduler.submit(Job(self._lane, work, copy_context(), self._name, self.order))
-
-    def refill(self) -> None:
-        """Before the consumer waits."""
-
-    def _refused(self, error: Exception) -> None:
-        job = Job(self._lane, None, None, self._name)
-        job._order = self.order
-        job.fail(error)
-        self._scheduler.failures.add(job)
-        self.order.spawn(job)
-        self.pulled += 1
-        self._scheduler.post(partial(self.order.end, job))
-
-    def jobs(self) -> list[Job]:
-        """What is unfinished."""
-        return [job for job in self._scheduler.unfinished() if job._order is self.order]
-
-    def _prepare(self, item: Any) -> Any:
-        args = item if self._star else (item,)
-        if self._calls:
-            return _work.Call(self._function, tuple(args), {}, self._executor)
-        return self._function(*args)
+    pass
 
 
 class Crew(Each):

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Mapping
 
 from ._failures import distinct, note, passes_unseen, shown
 from ._job import Job
-from ._lease import current, pause, refuse, refuse_circle
+from ._lease import pause, refuse, refuse_circle
 from ._options import OnExit
 from ._owner import winding_down
 from ._scheduler import Scheduler
@@ -69,19 +69,10 @@ def join(scheduler: Scheduler, timeout: float | None) -> Ended | None:
     if ended.reached():
         return ended
     if timeout == 0:
-        _run_once(scheduler, ended)
+        scheduler.look(ended, FIX)
     else:
         scheduler.block(ended, timeout, FIX)
     return ended if ended.reached() else None
-
-
-def _run_once(scheduler: Scheduler, ended: Ended) -> None:
-    tie = scheduler.tie()
-    try:
-        refuse(tie.loop, ended, FIX)
-        tie.loop.run_once(current.get())
-    finally:
-        del tie
 
 
 async def wait(scheduler: Scheduler, timeout: float | None) -> Ended | None:

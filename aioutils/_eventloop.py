@@ -1,7 +1,7 @@
 """The event loop that a tool owns: how it is made, and how it ends.
 
-The only file that makes and closes event loops; it and `_clock` look into asyncio's private parts,
-and one line of `_admission` where a call would cost: each place says why.
+The only file that makes and closes event loops. It, `_runner` and `_clock` look into asyncio's
+private parts, and one line of `_admission` where a call would cost: each place says why.
 """
 
 import asyncio
@@ -9,13 +9,11 @@ import atexit
 import os
 import sys
 import threading
-import types
-import weakref
-from collections.abc import Callable, Coroutine, Generator
-from contextvars import Context
+from collections.abc import Callable, Coroutine
 from typing import Any
 
 from ._clock import Standing, with_clock
+from ._runner import disown, forget, forgotten
 
 if sys.platform == "win32":  # pragma: no cover: the tests of coverage run elsewhere
     _Base = asyncio.ProactorEventLoop
@@ -27,8 +25,6 @@ LoopFactory = Callable[[], asyncio.AbstractEventLoop]
 # Loops that came through a fork. They share the parent's epoll descriptor: closing one would
 # take the parent's wake-up descriptor out of it, and so would the garbage collector.
 _inherited: list[object] = []
-# Tasks that asyncio takes for unfinished, but whose coroutine was closed: they can't be cancelled.
-_forgotten: "weakref.WeakSet[asyncio.Task[Any]]" = weakref.WeakSet()
 
 
 class EventLoop(Standing, _Base):
@@ -126,41 +122,6 @@ def halt(loop: asyncio.AbstractEventLoop) -> None:
     loop.stop()
 
 
-# Before 3.12 a task takes its first step a pass later.
-LAZY = sys.version_info < (3, 12)
-
-if sys.version_info >= (3, 12):  # pragma: no cover: each version has one of the two
-    # Makes an asyncio task, and takes its first step at once. On the running loop. The class
-    # itself, with `eager_start=True` at the call: a partial costs a fifth of the start.
-    start: Callable[..., "asyncio.Task[None]"] = asyncio.Task
-
-    async def started() -> None:
-        """The first that `run` awaits."""
-
-else:  # pragma: no cover
-
-    def start(
-        run: Coroutine[Any, Any, None],
-        *,
-        loop: asyncio.AbstractEventLoop | None,
-        context: Context | None,
-        eager_start: bool,
-    ) -> "asyncio.Task[None]":
-        run.send(None)  # into its `try`, so that not even an early cancellation misses the end
-        return asyncio.Task(run, loop=loop, name="job", context=context)  # else it formats one
-
-    @types.coroutine
-    def started() -> Generator[None, None, None]:
-        yield
-
-
-def disown(task: "asyncio.Task[None]") -> "asyncio.Task[None]":
-    """Private because who owns the task says what is to be said if the collector finds it
-    pending; asyncio would, in words that mean nothing to the user."""
-    task._log_destroy_pending = False  # type: ignore[attr-defined]
-    return task
-
-
 def abandon(loop: asyncio.AbstractEventLoop) -> None:
     """Closes a loop on which nothing may be run any more, and ends what users left on it."""
     strays = asyncio.all_tasks(loop)
@@ -171,8 +132,7 @@ def abandon(loop: asyncio.AbstractEventLoop) -> None:
     if loop.get_exception_handler() is None:
         loop.set_exception_handler(_complain)
     for stray in strays:
-        stray._log_destroy_pending = False  # type: ignore[attr-defined]
-        forget(stray)
+        forget(disown(stray))
 
 
 def _complain(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
@@ -182,27 +142,11 @@ def _complain(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
         loop.default_exception_handler(context)
 
 
-def forget(task: "asyncio.Task[Any]") -> None:
-    """Ends a task that will never be run again, as far as that is possible without its loop."""
-    _forgotten.add(task)
-    exhaust(task.get_coro())
-
-
-def exhaust(work: object) -> None:
-    for _ in range(100):  # each `await` in a `finally` swallows one
-        try:
-            if isinstance(work, Coroutine):
-                work.close()
-            return
-        except BaseException:
-            pass  # it would not be closed; whoever gives up on it has said so already
-
-
 def _shut(loop: Standing) -> None:
     """Cancels what users left on the loop, ends async generators and the default executor."""
     loop.run_once()  # what is about to end is no stray
     for _ in range(3):  # a stray may leave a stray, but not for ever
-        strays = asyncio.all_tasks(loop).difference(_forgotten)
+        strays = asyncio.all_tasks(loop).difference(forgotten)
         if not strays:
             break
         for stray in strays:

@@ -9,9 +9,10 @@ from contextvars import copy_context
 from typing import TYPE_CHECKING, Any
 
 from . import _work
+from ._graph import is_waited_for
 from ._job import DONE, Job
 from ._lane import Lane
-from ._lease import is_waited_for, pause
+from ._lease import pause
 from ._source import aclose
 from ._waiting import Moment, Waitable
 from .task import Task

@@ -20,8 +20,8 @@ from ._waiting import Waitable
 if TYPE_CHECKING:
     import asyncio
 
+    from ._graph import Lease
     from ._lane import Lane
-    from ._lease import Lease
     from ._order import Order
 
 

@@ -5,40 +5,22 @@ lends it. It is found by a context variable, because the await may come from an 
 that it started (`gather`, `wait_for`, `TaskGroup`). A slot is lent once, however many of these
 wait, and is taken back before the last of them goes on.
 
-`block` and `pause` are the two ends at which a wait begins: in sync code and in async code.
-Edges of the graph change under `_graph`; leases change on the loop of their task.
+`block` and `pause` are the two ends at which a wait begins: in sync code and in async code. Leases
+change on the loop of their task.
 """
 
 import asyncio
-import os
-import threading
-from collections import Counter
 from contextvars import ContextVar
 from functools import partial
 
+from ._graph import check, enter, leave
 from ._job import Job
 from ._loop import Loop
 from ._place import lending
-from ._waiting import Moment, Waitable, way
+from ._waiting import Moment, Waitable
 from .errors import DeadlockError
 
 current: ContextVar[Job | None] = ContextVar("aioutils.current", default=None)
-
-_graph = threading.RLock()
-_waited_for: Counter[int] = Counter()  # jobs, by id, that other jobs wait for
-_collective = 0  # waits of jobs for more than one job
-
-
-class Lease:
-    """What a job waits for, and whether its slot is lent."""
-
-    __slots__ = ("lent", "targets", "turn", "waits")
-
-    def __init__(self) -> None:
-        self.targets: list[Waitable] = []
-        self.waits = 0
-        self.lent = False
-        self.turn: Turn | None = None
 
 
 class Turn(Moment):
@@ -78,7 +60,7 @@ def block(loop: Loop, target: Waitable, timeout: float | None, fix: str) -> bool
             del target  # the frames of a failure lead to this one
     lane, own = me._lane, me._lane.scheduler.loop
     assert own is not None
-    _enter(me, target, fix)
+    enter(me, target, fix)
     try:
         if own.is_here():  # an async task blocks its loop to wait on another one
             own.blocked_on = target
@@ -97,7 +79,7 @@ def block(loop: Loop, target: Waitable, timeout: float | None, fix: str) -> bool
                 lane.scheduler.post(back.ask)
                 own.wait(back, job=me)
     finally:
-        _leave(me, target)
+        leave(me, target)
 
 
 def refuse(loop: Loop, target: Waitable, fix: str) -> None:
@@ -111,8 +93,7 @@ def refuse_circle(target: Waitable, fix: str) -> None:
     """The same in async code, which does not block the loop."""
     me = _running_job()
     if me is not None:
-        with _graph:
-            _check(me, target, fix)
+        check(me, target, fix)
 
 
 async def pause(target: Waitable, fix: str, timeout: float | None = None) -> bool:
@@ -121,7 +102,7 @@ async def pause(target: Waitable, fix: str, timeout: float | None = None) -> boo
     if me is None:
         return await _until(target, timeout)
     own = me._lane.scheduler.loop
-    _enter(me, target, fix)
+    enter(me, target, fix)
     lends = own is not None and own.is_here()
     if lends:
         me._lane.lend(me)
@@ -132,7 +113,7 @@ async def pause(target: Waitable, fix: str, timeout: float | None = None) -> boo
         raise
     finally:
         turn = me._lane.take_back(me) if lends else None
-        _leave(me, target)
+        leave(me, target)
         if turn is not None:
             await _although_cancelled(turn)
 
@@ -208,55 +189,3 @@ class _Return(Moment):
 def _running_job() -> Job | None:
     job = current.get()
     return None if job is None or job.reached() else job
-
-
-def is_waited_for(job: Job) -> bool:
-    """True if another job waits for its end."""
-    return id(job) in _waited_for
-
-
-def _enter(me: Job, target: Waitable, fix: str) -> None:
-    with _graph:
-        _check(me, target, fix)
-        if me._lease is None:
-            me._lease = Lease()
-        me._lease.targets.append(target)
-        _count(target, 1)
-
-
-def _check(me: Job, target: Waitable, fix: str) -> None:
-    if isinstance(target, Job) and target is not me:
-        if not _collective and id(me) not in _waited_for:
-            return  # nobody waits for me, so there is no way to me
-    path = way(target, me)
-    if path is not None:
-        circle = " -> ".join(map(repr, [me, *path]))
-        raise DeadlockError(f"{me!r} would wait for itself: {circle}. {fix}")
-
-
-def _leave(me: Job, target: Waitable) -> None:
-    with _graph:
-        assert me._lease is not None
-        me._lease.targets.remove(target)
-        _count(target, -1)
-
-
-def _count(target: Waitable, more: int) -> None:
-    global _collective
-    if not isinstance(target, Job):
-        _collective += more
-        return
-    _waited_for[id(target)] += more
-    if not _waited_for[id(target)]:
-        del _waited_for[id(target)]
-
-
-def _after_fork() -> None:
-    global _graph, _collective
-    _graph = threading.RLock()
-    _waited_for.clear()
-    _collective = 0
-
-
-if hasattr(os, "register_at_fork"):  # pragma: no branch: not on Windows
-    os.register_at_fork(after_in_child=_after_fork)

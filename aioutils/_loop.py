@@ -1,16 +1,7 @@
-"""Who drives a loop, and for how long.
+"""A loop to wait on: until what is waited for has come, or something else ends the wait.
 
-`Loop` owns one event loop and the right to run it. Any thread may call `wait()` at any time.
-Of the threads that wait on one loop, one drives; the others sleep until the driver tells them
-that what they wait for has come, or until it leaves and one of them takes over:
-
-- `_driver` and `_waiting` change under `_lock`, which nobody holds while running or sleeping;
-- whoever is elected looks once more at what it waits for before it runs the loop: from then on
-  that can change in its own thread only, where `notify()` stops the loop;
-- whoever leaves, in whatever way, wakes the first sleeper if nobody drives; a sleeper that no
-  longer needs to wait does the same when it leaves, so that somebody always takes over.
-
-A loop that is run by others (`Loop(running)`) has no driver of ours: all sleep.
+That is a timeout, what a signal handler raises, or an exit that a task raises: then every task is
+cancelled and cleans up first. A second signal gives up whatever has not come to its end.
 """
 
 import asyncio
@@ -19,12 +10,12 @@ from collections.abc import Iterable
 from time import monotonic
 
 from . import _eventloop
-from ._driven import Driven
-from ._eventloop import LoopFactory
+from ._election import Election
+from ._graph import way
 from ._owner import Worker, winding_down
 from ._signals import Signals, held
-from ._waiting import AllOf, Helper, Hold, Passes, Wait, Waitable, way
-from ._warnings import warn_blocked, warn_dropped
+from ._waiting import AllOf, Helper, Passes, Wait, Waitable
+from ._warnings import warn_dropped
 from .errors import DeadlockError
 
 _LOOK = 0.1  # seconds, after which a finalizer asks whether anything can still happen
@@ -32,35 +23,8 @@ _BELIEF = 10.0  # seconds, for which it waits where it gets no answer
 _PATIENCE = 1.0  # seconds, with a helper whose loop may be blocked for ever
 
 
-class Loop(Driven):
+class Loop(Election):
     """One event loop, the threads that wait on it, and the schedulers whose work it runs."""
-
-    def __init__(
-        self,
-        running: asyncio.AbstractEventLoop | None = None,
-        factory: LoopFactory | None = None,
-    ) -> None:
-        super().__init__(running, factory)
-        self._driver: Wait | None = None
-        self._drivers_thread = 0
-        self._waiting: list[Wait] = []
-        self.blocked_on: Waitable | None = None  # what its thread waits for, on another loop
-
-    def is_taken_here(self) -> bool:
-        """True if the calling thread drives it; a signal handler, or a finalizer, may find it
-        about to run, or just stopped, and would wait for ever for its own thread to go on."""
-        return self._driver is not None and self._drivers_thread == threading.get_ident()
-
-    def runs_now(self) -> bool:
-        """True if somebody runs it, in whatever thread."""
-        if self.private:
-            return self._driver is not None
-        return self._event_loop is not None and self._event_loop.is_running()
-
-    def is_driven(self) -> bool:
-        if self.private:
-            return self._driver is not None and not isinstance(self._driver, Hold)
-        return self.runs_now()
 
     def is_stuck(self, since: float) -> bool:
         """True if nothing can ever happen on it: no handle, timer, descriptor, function in a
@@ -79,24 +43,6 @@ class Loop(Driven):
     def is_of_this_thread(self) -> bool:
         """True if nobody else ever drove it, or this thread was the last to."""
         return self.thread is None or self.thread == threading.get_ident()
-
-    def hold(self, hold: Hold) -> bool:
-        """Keeps everybody from driving until `let_go`; False if somebody runs it already."""
-        with self._lock:
-            if self.private and self._driver is None:
-                self._take(hold)
-            return isinstance(self._driver, Hold) and self.is_taken_here()
-
-    def let_go(self, hold: Hold) -> None:
-        self._resign(hold)
-        if not self.schedulers:
-            self.release()  # the last one left meanwhile
-
-    def _take(self, wait: Wait) -> None:
-        self._drivers_thread = threading.get_ident()  # first, for those who look without a lock
-        self._driver = wait
-
-    # Waiting. From any thread.
 
     def wait(
         self,
@@ -166,56 +112,6 @@ class Loop(Driven):
         finally:
             if self.is_left():  # another thread closed the tool meanwhile
                 self.release()
-
-    def _wait(self, wait: Wait, deadline: float | None, signals: Signals) -> bool:
-        may_drive = self.private and asyncio._get_running_loop() is None
-        try:
-            while True:
-                signals.deliver()
-                if wait.is_over():
-                    return True
-                left = None if deadline is None else deadline - monotonic()
-                if left is not None and left <= 0:
-                    return False
-                if may_drive and self._elect(wait):
-                    self._drive(wait, deadline, signals)
-                    self._resign(wait)
-                    continue
-                if not may_drive:
-                    wait.open_mailbox()
-                    if self.private and wait.helper is None:
-                        warn_blocked()
-                        wait.helper = Helper(self, wait)
-                        wait.helper.start()
-                    if wait.helper is not None:
-                        wait.helper.check()
-                if not (wait.is_over() or signals.noted):
-                    wait.sleep(left, signals.active)
-        finally:
-            self._resign(wait)
-            if wait.helper is not None:
-                wait.helper.end()
-
-    def _elect(self, wait: Wait) -> bool:
-        with self._lock:
-            if self._driver is None:
-                self._take(wait)
-                return True
-            wait.open_mailbox()
-            if wait not in self._waiting:
-                self._waiting.append(wait)
-            return False
-
-    def _resign(self, wait: Wait) -> None:
-        with self._lock:
-            if wait in self._waiting:
-                self._waiting.remove(wait)
-            if self._driver is wait:
-                self._driver = None
-            if self._driver is None and self._waiting:
-                self._waiting[0].notify()
-
-    # Ending.
 
     def close_orphans(self) -> None:
         gone, begun = AllOf(tuple(self.orphans.values())), monotonic()

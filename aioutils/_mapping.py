@@ -5,7 +5,8 @@ from collections.abc import AsyncIterable, Awaitable, Callable, Iterable, Mappin
 from typing import Any, TypeVar, overload
 
 from . import _work
-from ._crew import Crew, Each
+from ._crew import Crew
+from ._each import Each
 from ._hand import Collected, Hand, Outcomes, Tasks
 from ._options import check_positive
 from ._order import CompletionOrder, Order, SpawnOrder

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, Self
 from . import _eventloop
 from ._clock import Standing
 from ._eventloop import LoopFactory
+from ._runner import disown
 from ._signals import Signals
 from ._waiting import AllOf, Waitable
 
@@ -164,7 +165,7 @@ class Owner:
 
     def _start_closer(self, close: Callable[[], Coroutine[Any, Any, None]]) -> None:
         closer = asyncio.Task(close(), loop=self._event_loop, context=Context())
-        self._closers.add(_eventloop.disown(closer))
+        self._closers.add(disown(closer))
         closer.add_done_callback(self._closers.discard, context=Context())
 
     def take_orphans(self) -> list[Worker]:

@@ -13,11 +13,12 @@ import weakref
 from collections.abc import Callable
 from functools import partial
 
-from . import _eventloop, _work
+from . import _work
 from ._admission import Admission
 from ._job import CANCELLED, RUNNING, WAITING, Job
 from ._options import Options
 from ._order import Order
+from ._runner import forget
 from ._signals import held
 from ._waiting import Hold
 from .errors import ClosedError
@@ -217,7 +218,7 @@ class Scheduler(Admission):
                 continue
             job._state = CANCELLED
             if runner is not None:
-                _eventloop.forget(runner)
+                forget(runner)
             job.tell()
         self.running.clear()
         self.parked.clear()

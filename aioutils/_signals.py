@@ -22,20 +22,18 @@ from collections.abc import Callable
 from types import FrameType
 from typing import Any
 
+from . import _alarm
+
 _Handler = Callable[[int, FrameType | None], Any]
 
 # SIGUSR1: with it, Celery tells a task that its time is up. SIGALRM: with it, everybody does.
 _NAMES = ("SIGINT", "SIGTERM", "SIGUSR1", "SIGALRM")
 _HELD = [int(getattr(signal, name)) for name in _NAMES if hasattr(signal, name)]
-_ALARM = int(getattr(signal, "SIGALRM", 0))
-_BLOCKED = 1.0  # seconds, after which nothing comes back by itself any more
 _MARK = "_raised_in_a_signal"
-
 _SHARED = ("selectors", "signal", "socket")  # with users, of asyncio and of uvloop
 
 _innermost: "Signals | None" = None
 _wakeup = -1  # the descriptor that we have signals written to
-_rings = False  # an alarm, again
 
 
 def _nothing() -> None:
@@ -51,8 +49,6 @@ class Signals:
     for as long as it cleans up: so it is noted as well, and ends the wait. Our own code and
     asyncio's come back by themselves, and would be left in a state in which nobody can go on: there
     it is only noted, unless a second has passed since.
-
-    An alarm would ring once, for a loop that may be blocked: so we have it ring again.
     """
 
     __slots__ = (
@@ -128,7 +124,7 @@ class Signals:
         """Calls the user's handlers for what was noted; whatever they raise goes through."""
         while self._noted:
             number, frame = self._noted.pop(0)
-            _ring_no_more()
+            _alarm.ring_no_more()
             try:
                 self._users[number](number, frame)
             except BaseException:
@@ -171,16 +167,16 @@ class Signals:
     def _note(self, number: int, frame: FrameType | None) -> None:
         if self._patient and not self._noted:
             self._noted.append((number, frame))
-            if number == _ALARM:
-                _ring_again()
+            if number == _alarm.ALARM:
+                _alarm.ring_again()
             self._wake()
             return
         self._noted = [each for each in self._noted if each[0] != number]
-        _ring_no_more()
+        _alarm.ring_no_more()
         try:
             self._users[number](number, frame)
         except BaseException as error:
-            late = self._raised is not None and time.monotonic() > self._since + _BLOCKED
+            late = self._raised is not None and time.monotonic() > self._since + _alarm.BLOCKED
             if self._raised is None:
                 self._since = time.monotonic()
             self._raised = error
@@ -227,22 +223,6 @@ def leaves_by_itself(error: object) -> bool:
     return _MARK in getattr(error, "__dict__", ())
 
 
-def _ring_again() -> None:
-    """Unless the user's own timer will."""
-    global _rings
-    if signal.getitimer(signal.ITIMER_REAL)[0] == 0:
-        _rings = True
-        signal.setitimer(signal.ITIMER_REAL, _BLOCKED)
-
-
-def _ring_no_more() -> None:
-    global _rings
-    if _rings:
-        _rings = False
-        if signal.getitimer(signal.ITIMER_REAL)[0] <= _BLOCKED:  # else it is the user's, again
-            signal.setitimer(signal.ITIMER_REAL, 0)
-
-
 def _free(handler: _Handler) -> _Handler:
     """The handler that interrupts a cell with `await` in a notebook only asks the kernel's loop to
     cancel the cell; while the cell waits for us, that loop is not free to do so."""
@@ -252,8 +232,8 @@ def _free(handler: _Handler) -> _Handler:
 
 def _after_fork() -> None:
     """In the child nobody waits: handlers are the user's again, and nothing wakes the parent."""
-    global _innermost, _wakeup, _rings
-    _rings = False  # timers stay with the parent
+    global _innermost, _wakeup
+    _alarm.forget()
     for number in _HELD:
         handler = replaced = _signal.getsignal(number)
         while isinstance(holder := getattr(handler, "__self__", None), Signals):

@@ -14,7 +14,7 @@ from itertools import islice
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
-from ._crew import Each
+from ._each import Each
 from ._job import Job
 from ._waiting import Moment
 

@@ -1,65 +1,29 @@
-"""Handing out: one mechanism for yielders, `map`, `imap`, `as_completed`, in both worlds.
-
-A stream takes finished jobs from an order; where there is none it pulls its source, if it has one
-and there is room, and where there is nothing to pull it waits until one of both has changed. What
-it hands out of a job, and what becomes of failures, its `Hand` says.
-"""
+"""An iterator over results: two short ends of a `Handout`, in sync code and in async code."""
 
 import asyncio
-from collections import deque
-from collections.abc import Callable, Iterable
 from contextlib import suppress
-from time import monotonic
-from typing import TYPE_CHECKING, Any, Generic, NoReturn, Self, TypeVar
+from typing import Generic, Self, TypeVar
 
 from ._dropping import drop_iteration
 from ._failures import passes_unseen
-from ._hand import SKIP, Hand
-from ._job import DONE, Job
+from ._handout import END, WAIT, Handout
+from ._job import DONE
 from ._later import Later
-from ._lease import current, pause
-from ._order import Order
-from ._source import AsyncSource, Closing, Source
-from ._steps import Steps, arun, cancel_again, run
-from ._waiting import AllOf, Waitable
+from ._lease import pause
+from ._source import Closing
+from ._steps import arun, cancel_again, run
 from .errors import DeadlockError, WrongLoopError
-
-if TYPE_CHECKING:
-    from ._tool import Tool
 
 T = TypeVar("T")
 
-WAIT, END = object(), object()
 _FIX = "Iterate outside of the tasks; inside of them write 'await task'."
 
 
-class Stream(Closing, Waitable, Generic[T]):
+class Stream(Handout, Closing, Generic[T]):
     """An iterator over results, which drives the tool while it waits for the next one.
 
     `close()`, or letting it go before its end, cancels what is unfinished and cleans up.
     """
-
-    _begun = False
-    _over = True  # until it is made
-
-    def __init__(
-        self,
-        tool: "Tool",
-        order: Order,
-        hand: Hand,
-        source: Source | AsyncSource | None = None,
-        timeout: float | None = None,
-    ) -> None:
-        self._tool = tool
-        self._scheduler = tool._scheduler
-        self._order = order
-        self._hand = hand
-        self._ready: deque[Job] = deque()  # what is handed out as it is, once it has begun
-        self._source = source
-        self._timeout = timeout
-        self._deadline: float | None = None
-        self._asking = False  # for leave to wait
-        self._over = False
 
     def __iter__(self) -> Self:
         return self
@@ -150,97 +114,6 @@ class Stream(Closing, Waitable, Generic[T]):
         if not self._over:
             await arun(self._stopping(), self._scheduler, _FIX, ends_all=False)
 
-    def _step(self) -> Any:
-        """The next item, or WAIT, or END."""
-        if not self._begun:
-            self._begun = True
-            if self._hand.plain:
-                self._ready = self._order.finished
-            self._deadline = None if self._timeout is None else monotonic() + self._timeout
-        while not self._over:
-            if self._source is not None:  # else it ends, if another thread closes the tool now
-                self._tool._opened()
-            self._hand.check()
-            job = self._order.take()
-            if job is not None:
-                try:
-                    item = self._hand.give(job)
-                finally:
-                    del job  # else it, its failure and the traceback are a cycle
-                if item is not SKIP:
-                    return item
-            elif self._source is not None and self._source.may_pull():
-                self._pull(self._source)
-            elif self._at_end():
-                self._over = True
-                self._hand.end(None if self._source is None else self._source.take_error())
-            else:
-                if self._source is not None:
-                    self._source.crew.refill()
-                return WAIT
-        return END
-
-    def _pull(self, source: Source | AsyncSource) -> None:
-        loop = self._scheduler.loop
-        if source.pull() and loop is not None and not loop.is_here():
-            loop.run_once(current.get())  # it takes its time
-
-    def _left(self) -> float | None:
-        return None if self._deadline is None else max(0.0, self._deadline - monotonic())
-
-    def _time_is_up(self) -> NoReturn:
-        self._over = True
-        self._hand.restore()
-        raise TimeoutError(f"{self._tool!r}: not all results within {self._timeout} s")
-
-    def _was_refused(self, error: BaseException) -> bool:
-        return self._asking and isinstance(error, (DeadlockError, WrongLoopError))
-
-    def _give_up(self) -> None:
-        """Waits for nothing, which would be refused as well; what others spawned goes on."""
-        self._over = True
-        if self._source is None:
-            self._hand.restore()
-        else:
-            for job in self._jobs():
-                self._scheduler.ask(job)
-            self._source.close()
-        self._hand.end_early()
-
-    def _at_end(self) -> bool:
-        if self._source is None:
-            over = self._scheduler.closed or self._scheduler.is_idle()
-            return over and not self._order.ready()
-        return self._source.over and self._order.taken == self._source.crew.pulled
-
-    def _stopping(self) -> Steps[None]:
-        """Cancels what is unfinished, and waits for its end."""
-        self._over = True
-        self._order.tell()  # another thread may wait for the next result
-        hasty = False
-        try:
-            while jobs := self._jobs():  # the second time, what the clean-up spawned
-                for job in jobs:
-                    self._scheduler.ask(job)
-                if not hasty:  # what cleans up may wait for what is held back until we take
-                    hasty = True
-                    self._scheduler.hasten()
-                yield AllOf(jobs)
-        finally:
-            if hasty:
-                self._scheduler.linger()
-            self._hand.end_early()
-            self._order.clear()
-            if self._source is not None:
-                self._source.close()
-
-    def _jobs(self) -> list[Job]:
-        if not self._begun:
-            return []
-        if self._source is not None:
-            return [job for job in self._source.stop() if not job.reached()]
-        return [job for job in self._scheduler.unfinished() if job._order is self._order]
-
     def __del__(self) -> None:
         if self._begun and not self._over:
             with Later():
@@ -249,31 +122,3 @@ class Stream(Closing, Waitable, Generic[T]):
         elif not self._over:
             self._over = True
             self._hand.end_early()
-
-    # As something to be waited for: there is something to hand out or to pull, or it is the end.
-
-    def __repr__(self) -> str:
-        return f"the next result of {self._scheduler!r}"
-
-    def reached(self) -> bool:
-        source = self._source
-        goes_on = source is not None and source.crew.goes_on()
-        self._order.told = goes_on
-        if self._over or self._scheduler.closed or self._at_end():
-            return True
-        if source is not None and source.may_pull():
-            return True
-        return self._order.ready() and not goes_on
-
-    def watch(self, notify: Callable[[], None]) -> None:
-        self._order.watch(notify)
-        self._scheduler.watch(notify)
-
-    def unwatch(self, notify: Callable[[], None]) -> None:
-        self._order.unwatch(notify)
-        self._scheduler.unwatch(notify)
-
-    def blockers(self) -> Iterable[Waitable]:
-        """Any job can give the next result; but not the one that waits for it itself."""
-        me = current.get()
-        return [me] if me is not None and self._hand.needs(me) else []

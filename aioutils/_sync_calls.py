@@ -19,7 +19,7 @@ from contextvars import copy_context
 from queue import SimpleQueue
 from typing import Any, TypeVar
 
-from ._crew import Each
+from ._each import Each
 from ._eventloop import inherit
 from ._failures import note, shown
 from ._flow import Given

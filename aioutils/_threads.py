@@ -25,17 +25,10 @@ from queue import SimpleQueue
 from typing import Any
 
 from ._place import InContext, Place
+from ._waiting import thread_ends
 from ._work import Call, close
 
 _numbers = itertools.count(1)
-
-
-def thread_ends() -> bool:
-    """True in a thread of which only its `threading.local` values are left."""
-    me = threading.get_ident()
-    if me == threading.main_thread().ident:
-        return False
-    return all(thread.ident != me for thread in threading.enumerate())
 
 
 class Threads(Executor):

@@ -10,13 +10,12 @@ import contextlib
 import contextvars
 import threading
 from collections.abc import Callable, Iterable
-from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING
 
 from ._signals import Signals
 
 if TYPE_CHECKING:
-    from ._loop import Loop
+    from ._election import Election
 
 
 _LOOK = 0.2  # seconds
@@ -101,36 +100,15 @@ class AllOf(Waitable):
         return self._waitables
 
 
-def way(start: Waitable, goal: Waitable) -> list[Waitable] | None:
-    """The way from what is waited for to the one who wants to wait, if there is one."""
-    came_from: dict[int, tuple[Waitable, int | None]] = {id(start): (start, None)}
-    line = [start]
-    while line:
-        node = line.pop()
-        if node is goal:
-            path, at = [node], came_from[id(node)][1]
-            while at is not None:
-                node, at = came_from[at]
-                path.append(node)
-            return path[::-1]
-        if node.reached():
-            continue
-        for blocker in node.blockers():
-            if id(blocker) not in came_from:
-                came_from[id(blocker)] = (blocker, id(node))
-                line.append(blocker)
-    return None
-
-
 class Wait:
     """One thread's wait: told by stopping the loop if it drives, else through its mailbox."""
 
     __slots__ = ("_loop", "_mailbox", "helper", "target")
 
-    def __init__(self, loop: "Loop", target: Waitable | None) -> None:
+    def __init__(self, loop: "Election", target: Waitable | None) -> None:
         self._loop = loop
         self.target = target
-        self._mailbox: SimpleQueue[None] | None = None
+        self._mailbox: threading.Lock | None = None  # locked: nothing came
         self.helper: Helper | None = None
 
     def begin(self) -> None:
@@ -164,22 +142,22 @@ class Wait:
             self._post()
 
     def _post(self) -> None:
-        if self._mailbox is not None:
-            self._mailbox.put(None)  # reentrant: a signal may find us in get()
+        if self._mailbox is not None and self._mailbox.locked():
+            with contextlib.suppress(RuntimeError):  # another thread, or a signal, was quicker
+                self._mailbox.release()
 
     def open_mailbox(self) -> None:
         if self._mailbox is None:
-            self._mailbox = SimpleQueue()
+            mailbox = threading.Lock()
+            mailbox.acquire()
+            self._mailbox = mailbox
 
     def sleep(self, timeout: float | None, for_signals: bool) -> None:
         """`for_signals`: a signal that another thread caught does not wake a sleeper, so the main
         thread looks by itself now and then."""
         assert self._mailbox is not None
         longest = _LOOK if for_signals else threading.TIMEOUT_MAX
-        try:
-            self._mailbox.get(timeout=longest if timeout is None else min(timeout, longest))
-        except Empty:
-            pass
+        self._mailbox.acquire(timeout=longest if timeout is None else min(timeout, longest))
 
 
 class Hold(Wait):
@@ -191,7 +169,7 @@ class Hold(Wait):
 class Helper(Waitable):
     """A thread that drives for one whose own thread runs another loop, in its context."""
 
-    def __init__(self, loop: "Loop", caller: Wait) -> None:
+    def __init__(self, loop: "Election", caller: Wait) -> None:
         self._error: BaseException | None = None
         self._loop, self._target, self._caller = loop, caller.target, caller
         self._wait = Wait(loop, self)
@@ -253,3 +231,11 @@ class Passes(Waitable):
 
     def reached(self) -> bool:
         return not self._left
+
+
+def thread_ends() -> bool:
+    """True in a thread of which only its `threading.local` values are left."""
+    me = threading.get_ident()
+    if me == threading.main_thread().ident:
+        return False
+    return all(thread.ident != me for thread in threading.enumerate())

@@ -304,14 +304,14 @@ def test_locks_that_another_thread_holds_are_free_in_the_child(script):
     script("""
         import functools
         from concurrent.futures import ThreadPoolExecutor
-        from aioutils import _job, _lease, _place
+        from aioutils import _graph, _job, _place
         unbound, group = Group(), Group()
         work(group)
         yielders = [OrderedYielder(), OrderedYielder()]
         yielders[0].spawn(asyncio.sleep, 0, 0)
         assert list(yielders[0]) == [0]
         locks = [unbound._scheduler._lock, group._scheduler._lock, group._scheduler.loop._lock]
-        locks += [_job._watching, _lease._graph, _place._making]
+        locks += [_job._watching, _graph._lock, _place._making]
         locks += [unbound._scheduler._family._lock]
         locks += [y._scheduler.order._lock for y in yielders]
         held, release = threading.Event(), threading.Event()
