@@ -16,8 +16,10 @@ The layers, each importing only from those below it:
 - _scheduler, _admission, _roster, _bound, _lane, _order, _stay, _failures, _options: who waits, who
   runs, who is done, and what the tool was told
 - _threads: worker threads for plain functions
-- _lease, _graph, _job: who waits for whom, and lends his slot meanwhile
-- _loop, _election, _driven, _owner, _waiting: who drives the loop, who sleeps until it is told
+- _lease: the slot that a task lends while it waits
+- _loop, _election, _driven, _owner: what runs a loop, and who drives it
+- _graph, _job: one piece of work, and who waits for whom
+- _waiting: who sleeps until he is told
 - _eventloop, _runner, _clock, _place, _work: event loops, their tasks and their clock, the
   executors of users, what can be spawned
 - _later, _signals, _alarm: what Ctrl-C and other signals do

@@ -1,4 +1,4 @@
-"""Who waits for whom, and the slot that a task lends while it waits.
+"""The slot that a task lends while it waits.
 
 A task that awaits another one of its pool would hold the slot that the other one needs, so it
 lends it. It is found by a context variable, because the await may come from an asyncio task
