@@ -8,7 +8,7 @@ import time
 import pytest
 from four_tools import forever
 
-from aioutils import Group, _signals
+from aioutils import Group, _alarm
 
 pytestmark = pytest.mark.skipif(not hasattr(signal, "SIGALRM"), reason="Windows has none")
 
@@ -44,7 +44,7 @@ def rings():
 @pytest.fixture
 def soon(monkeypatch):
     """A loop counts as blocked."""
-    monkeypatch.setattr(_signals, "_BLOCKED", 0.05)
+    monkeypatch.setattr(_alarm, "BLOCKED", 0.05)
 
 
 async def hops_about():

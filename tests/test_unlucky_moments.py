@@ -25,6 +25,7 @@ from aioutils import (
     _dropping,
     _eventloop,
     _loop,
+    _runner,
     _signals,
     _work,
 )
@@ -114,7 +115,7 @@ def test_an_exception_of_a_handler_as_a_task_starts_is_the_end_of_that_task_only
 
     def interrupted(run, **kwargs):
         monkeypatch.setattr(_admission, "start", start)
-        if _eventloop.LAZY:
+        if _runner.LAZY:
             run.send(None)
         raise ValueError
 
@@ -128,7 +129,7 @@ def test_an_exception_of_a_handler_as_a_task_starts_is_the_end_of_that_task_only
     nothing_leaks.clear()
 
 
-@pytest.mark.skipif(_eventloop.LAZY, reason="before 3.12 no task ends in its first step")
+@pytest.mark.skipif(_runner.LAZY, reason="before 3.12 no task ends in its first step")
 def test_an_interrupt_as_a_task_has_just_ended_leaves_it_its_result(monkeypatch):
     start = _admission.start
 
