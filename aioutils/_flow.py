@@ -64,8 +64,6 @@ class _Room(Waitable):
     def watch(self, notify: Callable[[], None]) -> None:
         self._room.watch(notify)
         self._flow._lane.scheduler.watch(notify)
-        if self.reached():
-            notify()  # pragma: no cover: another thread made room, or went for the end, just now
 
     def unwatch(self, notify: Callable[[], None]) -> None:
         self._room.unwatch(notify)

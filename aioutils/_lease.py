@@ -100,14 +100,14 @@ async def pause(target: Waitable, fix: str, timeout: float | None = None) -> boo
     """Waits in async code, on the running loop. False: time is up."""
     me = _running_job()
     if me is None:
-        return await _until(target, timeout)
+        return await until(target, timeout)
     own = me._lane.scheduler.loop
     enter(me, target, fix)
     lends = own is not None and own.is_here()
     if lends:
         me._lane.lend(me)
     try:
-        return await _until(target, timeout)
+        return await until(target, timeout)
     except GeneratorExit:  # by the collector, or given up: nothing can be awaited any more
         lends = False
         raise
@@ -118,7 +118,8 @@ async def pause(target: Waitable, fix: str, timeout: float | None = None) -> boo
             await _although_cancelled(turn)
 
 
-async def _until(target: Waitable, timeout: float | None = None) -> bool:
+async def until(target: Waitable, timeout: float | None = None) -> bool:
+    """The same for what is no task's business: nothing is lent, and nobody is asked."""
     loop = asyncio.get_running_loop()
     deadline = None if timeout is None else loop.time() + timeout
     while not target.reached():
@@ -143,7 +144,7 @@ async def _although_cancelled(turn: Turn) -> None:
     cancelled: asyncio.CancelledError | None = None
     while not turn.reached():
         try:
-            await _until(turn)
+            await until(turn)
         except asyncio.CancelledError as error:
             cancelled = error
     if cancelled is not None:

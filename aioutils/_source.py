@@ -7,15 +7,16 @@ that holds no slot.
 
 import asyncio
 import threading
-from collections.abc import AsyncIterable, AsyncIterator, Generator, Iterable, Iterator
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Generator, Iterable, Iterator
+from contextlib import suppress
 from contextvars import copy_context
-from functools import partial
 from itertools import islice
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from ._each import Each
 from ._job import Job
+from ._lease import until
 from ._waiting import Moment
 
 if TYPE_CHECKING:
@@ -118,6 +119,14 @@ class AsyncSource(Moment):
             self._scheduler.post(notify)
         return False
 
+    def reached(self) -> bool:
+        """True if there is room for one more."""
+        return self.crew.room() > 0
+
+    def unwatch(self, notify: Callable[[], None]) -> None:
+        with suppress(ValueError):  # it was told
+            super().unwatch(notify)
+
     def stop(self) -> list[Job]:
         self.over = True
         jobs = self.crew.jobs()
@@ -135,7 +144,7 @@ class AsyncSource(Moment):
             iterator = aiter(items)
             try:
                 while True:
-                    await self._room()
+                    await until(self)
                     try:
                         item = await anext(iterator)
                     except StopAsyncIteration:
@@ -154,17 +163,6 @@ class AsyncSource(Moment):
             self._scheduler.unpark(self._job)
             self.crew.order.tell()
             del self
-
-    async def _room(self) -> None:
-        while self.crew.room() <= 0:
-            room = asyncio.get_running_loop().create_future()
-            self.watch(partial(_open, room))
-            await room
-
-
-def _open(room: "asyncio.Future[None]") -> None:
-    if not room.done():  # pragma: no branch: its task was cancelled, just now
-        room.set_result(None)
 
 
 def source_of(
