@@ -10,7 +10,6 @@ import sys
 from collections.abc import Callable
 from concurrent.futures import Executor
 from functools import partial
-from typing import TYPE_CHECKING
 
 from . import _work
 from ._job import CANCELLED, DONE, RUNNING, WAITING, Job
@@ -22,10 +21,8 @@ from ._order import Order
 from ._roster import Roster
 from ._runner import LAZY, exhaust, start, started
 from ._signals import leaves_by_itself
+from ._threads import Threads, call
 from ._work import Call
-
-if TYPE_CHECKING:
-    from ._threads import Threads
 
 # Jobs that start in one pass over the loop. So few that what they make, and those of the pass
 # before still hold, is less than what the collector waits for (700 objects before 3.13, 2,000
@@ -130,8 +127,6 @@ class Admission(Roster):
 
     def _call(self, job: Job) -> None:
         """A plain function becomes something to await."""
-        from ._threads import Threads, call  # not everybody has functions, and imports them
-
         if self._threads is None:
             self._threads = Threads()
         job._work = call(job._work, self._executor, self._threads)

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterable, Awaitable, Callable, Iterator
 from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar, overload
 
 from . import _work
+from ._sync_calls import here
 
 if TYPE_CHECKING:
     from .dual import Dual
@@ -25,8 +26,6 @@ class Sync(Generic[P, T_co]):
         self.__module__ = dual.__module__
 
     def __call__(self, /, *args: P.args, **kwargs: P.kwargs) -> T_co:
-        from ._sync_calls import here  # not everybody calls, and imports it
-
         function, calls = self._dual.__wrapped__, here()
         result: Any
         if inspect.isasyncgenfunction(function):

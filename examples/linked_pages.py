@@ -131,9 +131,12 @@ def served() -> Iterator[str]:
 
 def main() -> None:
     with Server(LinkedPages()) as server, suppress(KeyboardInterrupt):
-        threading.Thread(target=server.serve_forever, daemon=True).start()
+        threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
         print(f"http://127.0.0.1:{server.server_address[1]}/", flush=True)
-        sys.stdin.read()
+        try:
+            sys.stdin.read()
+        finally:
+            server.shutdown()  # it may not even have begun
 
 
 if __name__ == "__main__":

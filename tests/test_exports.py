@@ -80,6 +80,20 @@ def test_importing_starts_nothing(run_script):
     assert (done.returncode, done.stdout, done.stderr) == (0, "1\n", "")
 
 
+def test_nothing_of_it_is_imported_later(run_script):
+    """A thread that imports as another one forks leaves the child with a lock that stays locked."""
+    modules = [f"aioutils.{module.name}" for module in pkgutil.iter_modules(aioutils.__path__)]
+    done = run_script(
+        """
+        import sys
+        import aioutils
+        print(*sorted(set(sys.argv[1:]) - set(sys.modules)))
+        """,
+        *modules,
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (0, "\n", "")
+
+
 def test_type_hints_are_shipped():
     assert resources.files("aioutils").joinpath("py.typed").is_file()
 
