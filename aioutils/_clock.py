@@ -15,6 +15,7 @@ from contextvars import Context
 from time import monotonic
 from typing import Any, TypeVarTuple, Unpack
 
+from ._runner import forgotten
 from ._signals import leaves_by_itself
 
 Ts = TypeVarTuple("Ts")
@@ -59,7 +60,10 @@ class Standing(asyncio.AbstractEventLoop):
             self._stopped_at = monotonic()
 
     def call_exception_handler(self, context: dict[str, Any]) -> None:
-        if not leaves_by_itself(context.get("exception")):
+        """Not for what has left the wait already, nor for tasks that were given up: what another
+        thread ran just then finds its coroutine closed."""
+        given_up = context.get("future") in forgotten
+        if not (given_up or leaves_by_itself(context.get("exception"))):
             super().call_exception_handler(context)
 
     def run_once(self) -> None:

@@ -1,5 +1,6 @@
 """What can't be cleaned up is given up, after as much as can be done, and it is said."""
 
+import _thread
 import asyncio
 import contextlib
 import gc
@@ -214,6 +215,31 @@ def test_a_loop_that_is_given_up_still_tells_of_failures(nothing_leaks):
     loop.call_exception_handler({"message": "lost", "exception": ValueError()})
     assert nothing_leaks == ["lost"]
     nothing_leaks.clear()
+
+
+def test_a_second_ctrl_c_gives_up_in_silence_what_another_thread_runs(in_thread, nothing_leaks):
+    async def stuck():
+        running.set()
+        try:
+            while True:
+                await asyncio.sleep(0)
+        except asyncio.CancelledError:
+            _thread.interrupt_main()
+            while True:
+                await asyncio.sleep(0)
+
+    running, group = threading.Event(), Group()
+    for _ in range(3):
+        group.spawn(stuck)
+    join = in_thread(group.join)
+    assert running.wait(5)
+    threading.Timer(0.01, _thread.interrupt_main).start()
+    with pytest.raises(KeyboardInterrupt):
+        group.join()
+    assert join() is True
+    gc.collect()
+    assert nothing_leaks == []
+    group.close()
 
 
 def test_a_loop_that_is_given_up_tells_the_users_own_handler():
