@@ -23,8 +23,7 @@ class Tie:
 
     __slots__ = ("__weakref__", "loop")
 
-    def __init__(self, loop: Loop) -> None:
-        self.loop: Loop = loop
+    loop: Loop
 
 
 class Family(list["Bound"]):
@@ -32,18 +31,19 @@ class Family(list["Bound"]):
 
     def __init__(self, first: "Bound") -> None:
         super().__init__((first,))
-        self._lock = threading.RLock()
-        self.ties: set[ref[Tie]] = set()
+        self.forked()
 
     def tie(self, loop: Loop) -> Tie:
-        tie = Tie(loop)
-        self.ties.add(ref(tie, self.ties.discard))
+        tie = Tie()
+        tie.loop = loop
+        self.ties.add(ref(tie, self._untie))
         return tie
 
     def forked(self) -> None:
         """In the child, where the other threads' waits never end; our own may have begun before."""
         self._lock = threading.RLock()
-        self.ties = set()
+        self.ties: set[ref[Tie]] = set()
+        self._untie = self.ties.discard
 
 
 class Bound(Moment, Worker):
