@@ -263,6 +263,21 @@ def test_a_signal_in_a_finalizer_that_waits_for_nothing_is_heard_after_it(monkey
 
 
 @signals
+def test_many_signals_in_one_pass_over_the_loop_leave_as_one():
+    async def interrupts():
+        for _ in range(5):
+            asyncio.get_running_loop().call_soon(signal.raise_signal, signal.SIGINT)
+        await forever()
+
+    group = Group()
+    group.spawn(interrupts)
+    with pytest.raises(KeyboardInterrupt):
+        group.join()
+    assert len(group) == 0 and group.join()
+    group.close()
+
+
+@signals
 def test_such_a_signal_does_not_come_in_the_finalizer_that_follows_either(monkeypatch):
     class Slow:
         def __del__(self):
