@@ -179,19 +179,21 @@ class Admission(Roster):
 
     def _ended(self, job: Job) -> None:
         job._runner = None
-        self.running.discard(job)
         lane, lease = job._lane, job._lease
         if lease is None or not lease.lent:
             if lane.returning:
                 lane.release()
             else:
                 lane.held -= 1
-        if job._watchers:
-            job.tell()
-        if job._order is not None:
-            job._order.end(job)
-        elif self.listeners:
-            self._hand_out(job)
+        try:
+            if job._watchers:
+                job.tell()
+            if job._order is not None:
+                job._order.end(job)
+            elif self.listeners:
+                self._hand_out(job)
+        finally:
+            self.running.discard(job)  # not before: another thread would take it for the end
         if self._due:
             return  # pump() sees to it, and tells as well
         if lane.waiting:

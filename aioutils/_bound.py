@@ -60,11 +60,13 @@ class Bound(Moment, Worker):
 
     def join_family(self, other: "Bound") -> None:
         """Shares the other's loop; when all else is made, for somebody may be driving it."""
-        self._factory, self._family = other._factory, other._family
-        self._family.append(self)
-        if other.loop is not None:
-            self.loop = other.loop
-            self.loop.attach(self)
+        family = other._family
+        with family._lock:  # another thread may be binding it
+            self._factory, self._family = other._factory, family
+            family.append(self)
+            if other.loop is not None:
+                self.loop = other.loop
+                self.loop.attach(self)
 
     def bound(self) -> Loop:
         """The loop of sync code, as it is at this moment."""

@@ -91,7 +91,8 @@ class Crew(Each):
     def _leave(self, worker: Job) -> None:
         self._workers.discard(worker)
         self._hired -= 1
-        self._fresh = min(self._fresh, self._hired)  # if it never started
+        if self._fresh > self._hired:  # it never started. No call: another thread may hire
+            self._fresh = self._hired
         if worker._state is CANCELLED:
             self._cancel_items()  # the pool was cancelled, and they are what it has left
         if not (self._refill() or self._items):

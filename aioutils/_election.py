@@ -16,12 +16,16 @@ A loop that is run by others has no driver of ours: all sleep.
 import asyncio
 import threading
 from time import monotonic
+from typing import TYPE_CHECKING
 
 from ._driven import Driven
 from ._eventloop import LoopFactory
 from ._signals import Signals
-from ._waiting import Helper, Hold, Wait, Waitable
+from ._waiting import Helper, Hold, Wait
 from ._warnings import warn_blocked
+
+if TYPE_CHECKING:
+    from ._job import Job
 
 
 class Election(Driven):
@@ -36,7 +40,7 @@ class Election(Driven):
         self._driver: Wait | None = None
         self._drivers_thread = 0
         self._waiting: list[Wait] = []
-        self.blocked_on: Waitable | None = None  # what its thread waits for, on another loop
+        self.blocked_by: Job | None = None  # a task that waits in it, for another loop
 
     def is_taken_here(self) -> bool:
         """True if the calling thread drives it; a signal handler, or a finalizer, may find it

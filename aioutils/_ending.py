@@ -7,7 +7,7 @@ import asyncio
 import logging
 from collections.abc import Callable, Iterable, Mapping
 
-from ._failures import distinct, note, passes_unseen, shown
+from ._failures import distinct, note, passes_unseen, raise_all, shown
 from ._job import Job
 from ._lease import pause, refuse, refuse_circle
 from ._options import OnExit
@@ -28,31 +28,48 @@ FIX = (
 class Ended(Waitable):
     """The moment at which nothing is left to do, with the failures that were unseen then.
 
-    Each of several threads that join gets them: they are noted for all as the last task ends,
-    before any of them raises.
+    Each of several threads that join gets them: whoever looks first notes them for all, before
+    any of them raises.
     """
 
     def __init__(self, scheduler: Scheduler) -> None:
         self._scheduler = scheduler
         self._notify: Callable[[], None] | None = None
         self.failures: list[BaseException] | None = None
-        self.ended = 0  # of how many tasks
+        self._fast = False  # the first failure ended the rest
+        self._ended = self._counted = 0  # of how many tasks, and of all that were counted by then
 
     def __repr__(self) -> str:
         return f"the end of {self._scheduler!r}"
 
     def reached(self) -> bool:
         if self.failures is None and self._scheduler.is_idle():
-            self.ended = self._scheduler.ended
-            self.failures = self._scheduler.failures.errors()
+            with self._scheduler._lock:
+                for ended in (self, *self._scheduler.joins):
+                    ended._note()
         return self.failures is not None
+
+    def _note(self) -> None:
+        if self.failures is None:
+            scheduler, failures = self._scheduler, self._scheduler.failures
+            self._fast, self._ended = failures.failing, scheduler.ended
+            self._counted = failures.counted + (0 if self._fast else self._ended)
+            self.failures = failures.errors()
+
+    def raise_all(self, who: object) -> None:
+        """If there are failures."""
+        if self.failures:
+            self._scheduler.failures.see_all(self.failures, self._counted)
+            raise_all(self.failures, who, self._ended, self._fast)
 
     def watch(self, notify: Callable[[], None]) -> None:
         self._notify = notify
+        self._scheduler.joins.append(self)
         self._scheduler.watch(self._look)
 
     def unwatch(self, notify: Callable[[], None]) -> None:
         self._scheduler.unwatch(self._look)
+        self._scheduler.joins.remove(self)
 
     def blockers(self) -> Iterable[Waitable]:
         return self._scheduler.unfinished()
@@ -162,6 +179,8 @@ def _shutting_down(scheduler: Scheduler) -> Steps[None]:
                     yield ended
     finally:
         scheduler.closed = True  # what another thread spawns just now never starts
+        if not scheduler.is_idle():
+            scheduler.cancel_all()
         try:
             if scheduler.parked:
                 yield from _leaving_contexts(scheduler)
@@ -213,8 +232,7 @@ def _finishing(scheduler: Scheduler, on_exit: OnExit) -> Steps[None]:
         scheduler.cancel_all()
     scheduler.hasten()
     yield ended
-    if ended.failures:
-        scheduler.failures.raise_all(ended.failures, scheduler, ended.ended)
+    ended.raise_all(scheduler)
 
 
 def _refuse_unfinished(scheduler: Scheduler) -> None:

@@ -66,19 +66,14 @@ class Failures:
         """Those of one call."""
         return self._see(job for job in self.jobs() if job._order is order)
 
-    def raise_all(self, errors: list[BaseException], who: object, ended: int) -> NoReturn:
-        """Raises the errors, which are seen by that: as one whose message says the most, or,
-        where the first ended the rest, that one."""
+    def see_all(self, errors: list[BaseException], counted: int) -> None:
+        """They are about to be raised, together; `counted` jobs had ended until then."""
         ids = set(map(id, errors))
         for job in self.jobs():
             if id(job._outcome) in ids:
                 self.see(job)
-        first, self.failing = self.failing, False
-        if first:
-            raise_first(errors, who)
-        self.counted += ended
-        message = f"{who!r}: {len(errors)} of {ended} tasks failed, first {shown(errors[0])}"
-        raise BaseExceptionGroup(message, errors)
+        self.counted = max(self.counted, counted)
+        self.failing = False
 
     def raise_of(self, jobs: list[Job], who: object) -> None:
         """Raises the first of those that nobody has seen as itself, the others as its notes."""
@@ -97,6 +92,14 @@ class Failures:
 
     def _see(self, jobs: Iterable[Job]) -> list[BaseException]:
         return distinct([job for job in jobs if self.see(job)])
+
+
+def raise_all(errors: list[BaseException], who: object, ended: int, fast: bool) -> NoReturn:
+    """As one whose message says the most, or, where the first ended the rest, that one."""
+    if fast:
+        raise_first(errors, who)
+    message = f"{who!r}: {len(errors)} of {ended} tasks failed, first {shown(errors[0])}"
+    raise BaseExceptionGroup(message, errors)
 
 
 def raise_first(errors: list[BaseException], who: object) -> NoReturn:

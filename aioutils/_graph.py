@@ -13,6 +13,7 @@ from ._waiting import Waitable
 from .errors import DeadlockError
 
 if TYPE_CHECKING:
+    from ._election import Election
     from ._lease import Turn
 
 _lock = threading.RLock()
@@ -32,10 +33,18 @@ class Lease:
         self.turn: Turn | None = None
 
 
-def enter(me: Job, target: Waitable, fix: str) -> None:
-    """The begin of a wait, or a DeadlockError."""
+def enter(me: Job, target: Waitable, fix: str, blocked: "Election | None" = None) -> None:
+    """The begin of a wait, or a DeadlockError; `blocked` is a loop that stands still for it."""
     with _lock:
-        _check(me, target, fix)
+        if blocked is None:
+            _check(me, target, fix)
+        else:
+            blocked.blocked_by = me
+            try:
+                _refuse(me, target, fix)
+            except DeadlockError:
+                blocked.blocked_by = None
+                raise
         if me._lease is None:
             me._lease = Lease()
         me._lease.targets.append(target)
@@ -60,6 +69,10 @@ def _check(me: Job, target: Waitable, fix: str) -> None:
     if isinstance(target, Job) and target is not me:
         if not _collective and id(me) not in _waited_for:
             return  # nobody waits for me, so there is no way to me
+    _refuse(me, target, fix)
+
+
+def _refuse(me: Job, target: Waitable, fix: str) -> None:
     path = way(target, me)
     if path is not None:
         circle = " -> ".join(map(repr, [me, *path]))

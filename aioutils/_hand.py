@@ -46,6 +46,9 @@ class Hand:
     def end_early(self) -> None:
         """Before its end; failures that were not handed out stay among the tool's errors."""
 
+    def make_room(self) -> None:
+        """After something was taken: what was held back goes on."""
+
     def restore(self) -> None:
         """After a timeout: what was taken and kept goes back."""
 
@@ -133,11 +136,14 @@ class Results(Hand):
         if failures.failing and self._scheduler.is_idle():
             failures.raise_of(failures.jobs(), self._scheduler)
 
-    def give(self, job: Job) -> Any:
+    def make_room(self) -> None:
         if self._room.is_watched():
             self._scheduler.post(self._room.tell)
         elif self._scheduler.main.gate is not None:
             self._scheduler.wake()
+
+    def give(self, job: Job) -> Any:
+        self.make_room()
         if self._scheduler.failures.failing:
             return SKIP
         if job._state is FAILED:

@@ -73,6 +73,7 @@ class Handout(Waitable):
                 self._pull(self._source)
             elif self._at_end():
                 self._over = True
+                self._order.tell()  # another thread may wait for the next result
                 self._hand.end(None if self._source is None else self._source.take_error())
             else:
                 if self._source is not None:
@@ -131,6 +132,7 @@ class Handout(Waitable):
                 self._scheduler.linger()
             self._hand.end_early()
             self._order.clear()
+            self._hand.make_room()
             if self._source is not None:
                 self._source.close()
 

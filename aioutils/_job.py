@@ -116,8 +116,8 @@ class Job(Waitable):
         if self._lease is not None:
             yield from tuple(self._lease.targets)
         loop = self._lane.scheduler.loop
-        if loop is not None and loop.blocked_on is not None:
-            yield loop.blocked_on
+        if loop is not None and loop.blocked_by is not None:
+            yield loop.blocked_by
 
     def __repr__(self) -> str:
         return f"<{self._name} {self._state.value}>"

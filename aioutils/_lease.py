@@ -60,14 +60,14 @@ def block(loop: Loop, target: Waitable, timeout: float | None, fix: str) -> bool
             del target  # the frames of a failure lead to this one
     lane, own = me._lane, me._lane.scheduler.loop
     assert own is not None
-    enter(me, target, fix)
+    here = own.is_here()  # an async task blocks its loop to wait on another one
+    enter(me, target, fix, own if here else None)
     try:
-        if own.is_here():  # an async task blocks its loop to wait on another one
-            own.blocked_on = target
+        if here:
             try:
                 return loop.wait(target, timeout, job=me)
             finally:
-                own.blocked_on = None
+                own.blocked_by = None
         if not target.lends:
             return loop.wait(target, timeout, job=me)
         lane.scheduler.post(partial(lane.lend, me))

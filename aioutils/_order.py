@@ -63,6 +63,8 @@ class Order(Moment):
         except IndexError:  # pragma: no cover: another thread took it, just now
             return None
         self.taken += 1
+        if self._watchers:  # another thread, which may pull now, or is at the end
+            self.tell()
         return job
 
     def restore(self, jobs: list[Job]) -> None:
@@ -172,7 +174,8 @@ class SpawnOrder(Order):
                 finished.append(first.items.popleft())
             if not over:
                 return
-            finished.append(line.popleft())
+            finished.append(first)
+            line.popleft()  # not before: `ready` would find nothing in either
 
     def clear(self) -> None:
         with self._lock:
@@ -191,5 +194,6 @@ class SpawnOrder(Order):
             line.extendleft(reversed(unfinished))
 
     def reset(self) -> None:
-        self._line.clear()
-        super().reset()
+        with self._lock:
+            self._line.clear()
+            super().reset()

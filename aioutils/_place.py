@@ -148,6 +148,8 @@ class Submission(Future[Any]):
     def _over(self, inner: Future[Any]) -> None:
         if inner.cancelled():
             if not self._moving:
+                if self._elsewhere:
+                    self._place.leave()
                 super().cancel()
             return
         self._inner = None

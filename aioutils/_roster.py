@@ -17,6 +17,7 @@ from ._options import Options
 from ._waiting import Event, Waitable
 
 if TYPE_CHECKING:
+    from ._ending import Ended
     from ._scheduler import Scheduler
 
 
@@ -30,6 +31,7 @@ class Roster(Bound):
         "closed",
         "failures",
         "gone",
+        "joins",
         "kind",
         "lanes",
         "main",
@@ -57,6 +59,7 @@ class Roster(Bound):
         self._closing = False
         self._hasty = 0  # how many wait for the end of everything
         self.gone: Event = Event()  # closed, and everything left
+        self.joins: list[Ended] = []  # that somebody waits for
         self._inbox: deque[Callable[[], object]] = deque()
 
     def __repr__(self) -> str:
@@ -92,7 +95,8 @@ class Roster(Bound):
     def unfinished(self) -> list[Job]:
         with self._lock:
             waiting = [job for lane in self.lanes for job in tuple(lane.waiting)]
-            return [*self.running, *(job for job in waiting if job._state is WAITING)]
+            running = [job for job in tuple(self.running) if not job.reached()]
+            return [*running, *(job for job in waiting if job._state is WAITING)]
 
     @property
     def ended(self) -> int:
@@ -132,6 +136,8 @@ class Roster(Bound):
         """In the child: what ran goes on in the parent only; what waits may run in both."""
         running, self.running = self.running, set()
         for job in [*running, *self.parked]:
+            if job.reached():
+                continue  # its callbacks are being called
             job._state = CANCELLED
             _eventloop.inherit(job)
             _eventloop.inherit(job._runner)

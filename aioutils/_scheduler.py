@@ -71,6 +71,8 @@ class Scheduler(Admission):
         """Starts a job that takes no slot and is no task: it enters, stays, and leaves."""
         self.parked.append(job)
         self.post(partial(self._start_parked, job))
+        if self.closed:  # by another thread, just now
+            self.cancel(job)
 
     def unpark(self, job: Job) -> None:
         with contextlib.suppress(ValueError):  # another thread closes, and has cleared them

@@ -101,6 +101,7 @@ class AsyncSource(Moment):
         self._scheduler = scheduler
         self._items = items
         self._job: Job | None = None
+        self._lock = threading.RLock()  # several threads may consume one stream
 
     def may_pull(self) -> bool:
         if self.over:
@@ -109,11 +110,12 @@ class AsyncSource(Moment):
 
     def pull(self) -> bool:
         """Has the puller start, or go on."""
-        if self._job is None:
-            work = self._pull_all(self._items)
-            self._job = Job(self._scheduler.parking, work, copy_context(), "source")
-            self._scheduler.park(self._job)
-            return False
+        with self._lock:
+            if self._job is None and not self.over:
+                work = self._pull_all(self._items)
+                self._job = Job(self._scheduler.parking, work, copy_context(), "source")
+                self._scheduler.park(self._job)
+                return False
         watchers, self._watchers = self._watchers, []
         for notify in watchers:
             self._scheduler.post(notify)
@@ -128,7 +130,8 @@ class AsyncSource(Moment):
             super().unwatch(notify)
 
     def stop(self) -> list[Job]:
-        self.over = True
+        with self._lock:
+            self.over = True
         jobs = self.crew.jobs()
         return jobs if self._job is None else [*jobs, self._job]
 

@@ -36,7 +36,10 @@ class Stream(Handout, Closing, Generic[T]):
                 pass
             else:
                 if job._state is DONE:
-                    self._order.taken += 1
+                    order = self._order
+                    order.taken += 1
+                    if order._watchers:  # another thread, as in `take`
+                        order.tell()
                     return job._outcome  # type: ignore[no-any-return]
                 self._ready.appendleft(job)
                 del job

@@ -82,8 +82,8 @@ class Group(Mapper):
         scheduler = self._opened()
         check_timeout(self, timeout)
         ended = _ending.join(scheduler, timeout)
-        if ended is not None and ended.failures and raise_error:
-            scheduler.failures.raise_all(ended.failures, self, ended.ended)
+        if ended is not None and raise_error:
+            ended.raise_all(self)
         return ended is not None
 
     async def wait(self, timeout: float | None = None, *, raise_error: bool = True) -> bool:
@@ -94,8 +94,8 @@ class Group(Mapper):
         scheduler = self._opened()
         check_timeout(self, timeout)
         ended = await _ending.wait(scheduler, timeout)
-        if ended is not None and ended.failures and raise_error:
-            scheduler.failures.raise_all(ended.failures, self, ended.ended)
+        if ended is not None and raise_error:
+            ended.raise_all(self)
         return ended is not None
 
     def __iter__(self) -> Iterator[Task[Any]]:
