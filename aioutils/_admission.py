@@ -185,15 +185,20 @@ class Admission(Roster):
                 lane.release()
             else:
                 lane.held -= 1
-        try:
-            if job._watchers:
-                job.tell()
-            if job._order is not None:
-                job._order.end(job)
-            elif self.listeners:
-                self._hand_out(job)
-        finally:
-            self.running.discard(job)  # not before: another thread would take it for the end
+        if job._watchers or job._order is not None or self.listeners:
+            self._telling += 1  # first: no other thread may take it for the end
+            self.running.discard(job)
+            try:
+                if job._watchers:
+                    job.tell()
+                if job._order is not None:
+                    job._order.end(job)
+                elif self.listeners:
+                    self._hand_out(job)
+            finally:
+                self._telling -= 1
+        else:
+            self.running.discard(job)
         if self._due:
             return  # pump() sees to it, and tells as well
         if lane.waiting:

@@ -43,10 +43,12 @@ class Ended(Waitable):
         return f"the end of {self._scheduler!r}"
 
     def reached(self) -> bool:
-        if self.failures is None and self._scheduler.is_idle():
-            with self._scheduler._lock:
-                for ended in (self, *self._scheduler.joins):
-                    ended._note()
+        if self.failures is None:
+            joins = (self, *self._scheduler.joins)  # first: who comes later may have spawned
+            if self._scheduler.is_idle():
+                with self._scheduler._lock:
+                    for ended in joins:
+                        ended._note()
         return self.failures is not None
 
     def _note(self) -> None:

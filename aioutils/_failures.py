@@ -69,11 +69,9 @@ class Failures:
     def see_all(self, errors: list[BaseException], counted: int) -> None:
         """They are about to be raised, together; `counted` jobs had ended until then."""
         ids = set(map(id, errors))
-        for job in self.jobs():
-            if id(job._outcome) in ids:
-                self.see(job)
+        if [job for job in self.jobs() if id(job._outcome) in ids and self.see(job)]:
+            self.failing = False  # else another thread raised them, and it may be of later ones
         self.counted = max(self.counted, counted)
-        self.failing = False
 
     def raise_of(self, jobs: list[Job], who: object) -> None:
         """Raises the first of those that nobody has seen as itself, the others as its notes."""

@@ -39,11 +39,11 @@ def enter(me: Job, target: Waitable, fix: str, blocked: "Election | None" = None
         if blocked is None:
             _check(me, target, fix)
         else:
-            blocked.blocked_by = me
+            outer, blocked.blocked_by = blocked.blocked_by, me
             try:
                 _refuse(me, target, fix)
             except DeadlockError:
-                blocked.blocked_by = None
+                blocked.blocked_by = outer
                 raise
         if me._lease is None:
             me._lease = Lease()

@@ -61,13 +61,14 @@ def block(loop: Loop, target: Waitable, timeout: float | None, fix: str) -> bool
     lane, own = me._lane, me._lane.scheduler.loop
     assert own is not None
     here = own.is_here()  # an async task blocks its loop to wait on another one
+    outer = own.blocked_by  # of a signal handler in such a wait
     enter(me, target, fix, own if here else None)
     try:
         if here:
             try:
                 return loop.wait(target, timeout, job=me)
             finally:
-                own.blocked_by = None
+                own.blocked_by = outer
         if not target.lends:
             return loop.wait(target, timeout, job=me)
         lane.scheduler.post(partial(lane.lend, me))

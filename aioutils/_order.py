@@ -111,11 +111,12 @@ class CompletionOrder(Order):
 class SpawnOrder(Order):
     """As they were spawned: the first waits for nobody, the others for those before them."""
 
-    __slots__ = ("_line", "_lock")
+    __slots__ = ("_line", "_lock", "_moving")
 
     def __init__(self) -> None:
         super().__init__()
         self._line: deque[Job] = deque()
+        self._moving = False
         self._lock = threading.RLock()  # a signal handler may iterate too
 
     def forked(self, here: bool) -> None:
@@ -161,7 +162,12 @@ class SpawnOrder(Order):
     def ready(self) -> bool:
         if not self.finished and self._line:
             with self._lock:
-                self._advance()
+                if not self._moving:  # else this is a signal handler, in the midst of it
+                    self._moving = True
+                    try:
+                        self._advance()
+                    finally:
+                        self._moving = False
         return bool(self.finished)
 
     def _advance(self) -> None:

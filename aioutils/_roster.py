@@ -27,6 +27,7 @@ class Roster(Bound):
         "_closing",
         "_hasty",
         "_inbox",
+        "_telling",
         "calls",
         "closed",
         "failures",
@@ -52,6 +53,7 @@ class Roster(Bound):
             self.lanes = (self.main, self.calls)
         self.parking: Lane = Lane(me, None)
         self.running: set[Job] = set()
+        self._telling = 0  # have ended, and are being told of, on the loop
         self._claimed: int = 0  # how many ever began to run
         self.parked: list[Job] = []  # what takes no slot: contexts, first to last, and sources
         self.failures: Failures = Failures(options.on_error)
@@ -104,13 +106,15 @@ class Roster(Bound):
         return self._claimed - len(self.running) - self.failures.counted
 
     def is_idle(self) -> bool:
-        if not (self.running or self._inbox):
+        telling = self._telling and not (self.loop is not None and self.loop.is_here())
+        if not (telling or self.running or self._inbox):
             main, calls = self.main, self.calls
             with self._lock:  # a job on its way from waiting to running is in neither
                 waiting = len(main.waiting) > main.dead
                 if calls is not main:
                     waiting = waiting or len(calls.waiting) > calls.dead
-                if not (waiting or self.running or self._inbox):
+                telling = self._telling and not (self.loop is not None and self.loop.is_here())
+                if not (waiting or telling or self.running or self._inbox):
                     return True
         return self.gone.reached()  # what came after that nobody will do
 
@@ -136,8 +140,6 @@ class Roster(Bound):
         """In the child: what ran goes on in the parent only; what waits may run in both."""
         running, self.running = self.running, set()
         for job in [*running, *self.parked]:
-            if job.reached():
-                continue  # its callbacks are being called
             job._state = CANCELLED
             _eventloop.inherit(job)
             _eventloop.inherit(job._runner)
@@ -153,5 +155,6 @@ class Roster(Bound):
             lane.held = 0
         self._inbox.clear()
         if not here:
+            self._telling = 0
             self._watchers.clear()  # of other threads
         self._due = False

@@ -163,11 +163,13 @@ class Scheduler(Admission):
     # On the loop.
 
     def _ended_unstarted(self, job: Job) -> None:
-        job.tell()
-        self._hand_out(job)
-        with self._lock:
-            job._lane.dead += 1
-        self._tell()
+        try:
+            job.tell()
+        finally:
+            self._hand_out(job)
+            with self._lock:
+                job._lane.dead += 1
+            self._tell()
 
     def _cancel_running(self, job: Job) -> None:
         if job._runner is not None:

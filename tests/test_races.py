@@ -136,6 +136,52 @@ def test_two_who_join_get_the_same_and_tasks_are_counted_once(policy, kind, in_t
         assert "1 of 1 tasks failed" in str(failure_of(group.join))
 
 
+def test_who_spawns_and_joins_as_another_one_finds_it_idle_waits_for_his_own(
+    in_thread, monkeypatch
+):
+    def is_idle(scheduler):
+        idle = original(scheduler)
+        if threading.get_ident() == early:
+            gate.hold()
+        return idle
+
+    def join_early():
+        nonlocal early
+        early = threading.get_ident()
+        return group.join()
+
+    gate, group, original, early = Gate(), Group(), Scheduler.is_idle, None
+    monkeypatch.setattr(Scheduler, "is_idle", is_idle)
+    first = in_thread(join_early)
+    assert gate.reached.wait(5)
+    task = group.spawn(asyncio.sleep, 0.1)
+    threading.Timer(0.03, gate.opened.set).start()
+    assert group.join() and task.done()
+    assert first() is True
+
+
+def test_inside_a_callback_the_task_has_ended_for_those_on_its_loop():
+    def look(task):
+        seen.append((len(pool), task in pool, repr(pool), pool.join(timeout=0)))
+
+    seen, pool = [], Pool(2)
+    pool.spawn(returns, 1).add_done_callback(look)
+    assert pool.join()
+    assert seen == [(0, False, "<Pool size=2 running=0 waiting=0>", True)]
+
+
+def test_a_callback_that_leaves_the_cancellation_of_a_task_leaves_it_counted_out():
+    def leave(task):
+        raise KeyboardInterrupt
+
+    pool = Pool(1)
+    task = pool.spawn(returns, 1)
+    task.add_done_callback(leave)
+    with pytest.raises(KeyboardInterrupt):
+        task.cancel()
+    assert len(pool) == 0 and pool.join(timeout=5)
+
+
 # ---- several consumers ------------------------------------------------------------------
 
 
