@@ -133,7 +133,7 @@ def test_an_item_that_cancels_its_own_task_does_not_cancel_the_next(isolate, swa
 def test_a_full_buffer_costs_no_processor_time(isolate):
     async def run(n):
         if n == 0:
-            await asyncio.sleep(0.2)
+            await asyncio.sleep(0.5)  # 50 items take their time too, under coverage in debug mode
         return n
 
     pool = Pool(2)
