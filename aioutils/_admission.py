@@ -187,8 +187,8 @@ class Admission(Roster):
                 lane.held -= 1
         if job._watchers or job._order is not None or self.listeners:
             self._telling += 1  # first: no other thread may take it for the end
-            self.running.discard(job)
             try:
+                self.running.discard(job)
                 if job._watchers:
                     job.tell()
                 if job._order is not None:
