@@ -5,7 +5,6 @@ block, iterate a tool, or be a database cursor. An async iterable is pulled on t
 that holds no slot.
 """
 
-import asyncio
 import threading
 from collections.abc import AsyncIterable, AsyncIterator, Callable, Generator, Iterable, Iterator
 from contextlib import suppress
@@ -156,7 +155,9 @@ class AsyncSource(Moment):
                     del item  # it may wait long for the next one
             finally:
                 await aclose(iterator)
-        except (Exception, asyncio.CancelledError) as error:
+        except (KeyboardInterrupt, SystemExit, GeneratorExit):
+            raise
+        except BaseException as error:
             if self.over:  # nobody iterates any more: it was cancelled, or the tool has a failure
                 raise
             self.error = error

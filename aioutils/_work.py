@@ -92,6 +92,7 @@ def prepare(work: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Awaitab
 def is_async(function: Any) -> bool:
     """True for what gives a coroutine when it is called; TypeError if it can't be spawned."""
     if not callable(function):
+        close(function)
         raise TypeError(f"{function!r} can't be called: give a function, and its arguments apart")
     flags = _flags(function)
     if flags & ~inspect.CO_COROUTINE:

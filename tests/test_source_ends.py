@@ -46,6 +46,23 @@ def test_a_cancellation_in_an_async_source_does_not_pass_for_its_end(method, iso
         next(stream)
 
 
+class Outcome(BaseException):
+    """As those of pytest are."""
+
+
+@both
+@methods
+def test_an_exception_of_any_class_in_an_async_source_does_not_pass_for_its_end(method, isolate):
+    async def numbers():
+        yield 1
+        raise Outcome
+
+    stream = getattr(Pool(3), method)(double, numbers(), isolate=isolate)
+    assert next(stream) == 2
+    with pytest.raises(Outcome):
+        next(stream)
+
+
 @both
 @methods
 @sources

@@ -7,7 +7,7 @@ from collections.abc import Coroutine
 
 import pytest
 
-from aioutils import Group, OrderedYielder, Yielder
+from aioutils import Group, OrderedYielder, Pool, Yielder
 
 
 async def add(a, b=1):
@@ -145,6 +145,13 @@ def test_a_coroutine_with_arguments_is_refused_and_closed(group):
         with pytest.raises(TypeError, match="arguments"):
             group.spawn(coroutine, *args, **kwargs)
         assert coroutine.cr_frame is None
+
+
+def test_a_coroutine_in_the_place_of_a_function_is_refused_and_closed():
+    work = add(1)
+    with pytest.raises(TypeError, match="give a function"):
+        Pool(2).map(work, [1])
+    assert work.cr_frame is None
 
 
 def test_a_refused_coroutine_like_object_is_closed_too(group):
