@@ -122,6 +122,7 @@ class SpawnOrder(Order):
     def forked(self, here: bool) -> None:
         super().forked(here)
         self._lock = threading.RLock()
+        self._moving = False
 
     def spawn(self, job: Job) -> None:
         self._line.append(job)

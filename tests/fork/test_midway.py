@@ -319,6 +319,8 @@ def test_locks_that_another_thread_holds_are_free_in_the_child(script):
             with contextlib.ExitStack() as stack:
                 for lock in locks:
                     stack.enter_context(lock)
+                for y in yielders:
+                    y._scheduler.order._moving = True  # for that it holds the lock
                 held.set()
                 release.wait(9)
         def in_child():
