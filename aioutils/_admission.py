@@ -188,13 +188,14 @@ class Admission(Roster):
         if job._watchers or job._order is not None or self.listeners:
             self._telling += 1  # first: no other thread may take it for the end
             try:
-                self.running.discard(job)
-                if job._watchers:
-                    job.tell()
+                # First: who leaves his iteration while callbacks run must find all that is his.
                 if job._order is not None:
                     job._order.end(job)
                 elif self.listeners:
                     self._hand_out(job)
+                self.running.discard(job)
+                if job._watchers:
+                    job.tell()
             finally:
                 self._telling -= 1
         else:

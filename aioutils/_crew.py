@@ -7,14 +7,12 @@ from collections.abc import Iterable
 from contextvars import Context, copy_context
 from functools import partial
 from gc import get_referents
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ._each import Each
 from ._job import CANCELLED, DONE, RUNNING, Job
+from ._lease import current
 from ._order import Order
-
-if TYPE_CHECKING:
-    pass
 
 
 class Crew(Each):
@@ -93,7 +91,7 @@ class Crew(Each):
         self._hired -= 1
         if self._fresh > self._hired:  # it never started. No call: another thread may hire
             self._fresh = self._hired
-        if worker._state is CANCELLED:
+        if worker._state is CANCELLED or self._scheduler.was_asked(worker):
             self._cancel_items()  # the pool was cancelled, and they are what it has left
         if not (self._refill() or self._items):
             self.order.tell()  # it may have been the last
@@ -118,7 +116,7 @@ class Crew(Each):
                 item._outcome = await (function(*item.args) if star else function(item.args))
                 item._state = DONE
             except BaseException as error:
-                if self._failed(item, error, me):
+                if self._failed(item, error):
                     order.end(item)
                     raise
             order.end(item)
@@ -130,13 +128,13 @@ class Crew(Each):
             if get_referents(context)[-1] is not variables and _changed(before):
                 return
 
-    def _failed(self, item: "Item", error: BaseException, me: "asyncio.Task[Any]") -> bool:
+    def _failed(self, item: "Item", error: BaseException) -> bool:
         """Returns True if it ends the worker as well."""
         loop = self._scheduler.loop
         given_up = loop is None or not loop.is_here()
         if isinstance(error, asyncio.CancelledError):
             item._state = CANCELLED
-            return given_up or me.cancelling() > 0
+            return given_up or self._scheduler.was_asked(current.get())
         if given_up or isinstance(error, (KeyboardInterrupt, SystemExit)):
             item._state = CANCELLED
             return True

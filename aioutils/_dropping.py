@@ -34,15 +34,18 @@ def can_run(loop: Loop | None) -> bool:
     return loop is None or (loop.private and loop.is_of_this_thread() and not loop.runs_now())
 
 
-_collecting = False
+class _Collector(set[str]):
+    """Not empty while the collector runs, which sets attributes of it to its figures, by name.
+
+    Without a line of Python: a signal in one would be printed by the collector, and lost.
+    """
+
+    start = property(None, set.update)
+    stop = property(None, set.difference_update)
 
 
-def _note_collector(phase: str, info: dict[str, int]) -> None:
-    global _collecting
-    _collecting = phase == "start"
-
-
-gc.callbacks.append(_note_collector)
+_collector = _Collector()
+gc.callbacks.append(partial(setattr, _collector))
 
 
 def drop(scheduler: Scheduler) -> None:
@@ -53,7 +56,7 @@ def drop(scheduler: Scheduler) -> None:
     loop = scheduler.loop
     over = scheduler.is_idle() and not scheduler.parked
     if can_run(loop):
-        if loop is not None and (_collecting or thread_ends()):
+        if loop is not None and (_collector or thread_ends()):
             loop.keep = False  # the collector may be about to finalize what it consists of
         try:
             if over and scheduler.begin_closing():
@@ -95,8 +98,9 @@ def _is_collectors(error: BaseException) -> bool:
     )
 
 
-def _log_failure(scheduler: Scheduler) -> None:
-    _log.exception("%r was dropped, and failed in cleaning up", scheduler)
+def _log_failure(who: object) -> None:
+    """The exception that is handled right now."""
+    _log.exception("%s was dropped, and failed in cleaning up", who)
 
 
 def _give_up(scheduler: Scheduler) -> None:
@@ -121,7 +125,10 @@ def drop_iteration(
         return  # it goes on in the parent only
     loop = scheduler.loop
     if can_run(loop):
-        close()
+        try:
+            close()
+        except Exception:
+            _log_failure(f"an iteration of {scheduler!r}")
         return
     jobs = unfinished()
     started = any(job._state is RUNNING for job in jobs)

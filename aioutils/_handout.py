@@ -5,11 +5,13 @@ there is room, and where there is nothing to pull it waits until one of both has
 hands out of a job, and what becomes of failures, its `Hand` says.
 """
 
+import logging
 from collections import deque
 from collections.abc import Callable, Iterable
 from time import monotonic
 from typing import TYPE_CHECKING, Any, NoReturn
 
+from ._failures import note, passes_unseen, shown
 from ._hand import SKIP, Hand
 from ._job import Job
 from ._lease import current
@@ -22,6 +24,7 @@ from .errors import DeadlockError, WrongLoopError
 if TYPE_CHECKING:
     from ._tool import Tool
 
+_log = logging.getLogger("aioutils")
 WAIT, END = object(), object()
 
 
@@ -105,8 +108,16 @@ class Handout(Waitable):
         else:
             for job in self._jobs():
                 self._scheduler.ask(job)
-            self._source.close()
         self._hand.end_early()
+        if self._source is not None:
+            self._source.close()
+
+    def _ride(self, error: BaseException, failure: Exception) -> None:
+        """What the source failed with, as it was closed because of `error`."""
+        if passes_unseen(error):
+            _log.error("%r: a source failed in closing", self._scheduler, exc_info=failure)
+        else:
+            note(error, f"{self._scheduler!r}: a source failed in closing: {shown(failure)}")
 
     def _at_end(self) -> bool:
         if self._source is None:

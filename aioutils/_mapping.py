@@ -176,7 +176,8 @@ class Mapper(Tool):
         source if it is a generator.
 
         Each item is an asyncio task of its own. `isolate=False` lets tasks be reused, several
-        times faster for tiny items: what hangs on `asyncio.current_task()` is shared then.
+        times faster for tiny items: what hangs on `asyncio.current_task()` is shared then, and all
+        see the context variables of this call.
         """
         hand = Outcomes if return_exceptions else Hand
         return self._stream(function, iterables, SpawnOrder(), buffer, hand, isolate)

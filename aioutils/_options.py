@@ -3,6 +3,7 @@
 from concurrent.futures import Executor
 from typing import Literal, get_args
 
+from . import _work
 from ._eventloop import LoopFactory
 from ._failures import OnError
 
@@ -63,4 +64,5 @@ def check_executor(what: str, value: object) -> None:
 
 def _check_choice(kind: str, name: str, value: object, choices: tuple[str, ...]) -> None:
     if value not in choices:
+        _work.close(value)
         raise ValueError(f"{kind}({name}=...) is one of {', '.join(choices)}, not {value!r}")

@@ -118,6 +118,9 @@ class Scheduler(Admission):
             self._asked.add(job)
             self.cancel(job)
 
+    def was_asked(self, job: Job | None) -> bool:
+        return self._asked is not None and job in self._asked
+
     def hasten(self) -> None:
         """From now on nothing waits until results are handed out: whoever did that only waits for
         the end."""

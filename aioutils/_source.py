@@ -14,7 +14,7 @@ from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from ._each import Each
-from ._job import Job
+from ._job import FAILED, Job
 from ._lease import until
 from ._waiting import Moment
 
@@ -77,9 +77,14 @@ class Source:
 
     def close(self) -> None:
         with self._lock:
+            failed: list[BaseException] = []
             for iterator in self._iterators:
                 if isinstance(iterator, (Generator, Closing)):
-                    iterator.close()
+                    try:
+                        iterator.close()
+                    except BaseException as error:  # the others are closed first
+                        failed.append(error)
+            _raise(failed)
 
 
 class Closing:
@@ -139,7 +144,14 @@ class AsyncSource(Moment):
         return error
 
     def close(self) -> None:
-        """The puller has closed it."""
+        """The puller has closed it. Raises what that failed with, unless somebody has seen it."""
+        job = self._job
+        if job is not None and job._state is FAILED and self._scheduler.failures.see(job):
+            self._job = None  # else it, the error and the frames on the way are a cycle
+            try:
+                raise job.error()
+            finally:
+                del job
 
     async def _pull_all(self, items: AsyncIterable[Any]) -> None:
         try:
@@ -191,8 +203,23 @@ async def _zip(*iterables: AsyncIterable[Any]) -> AsyncIterator[tuple[Any, ...]]
             except StopAsyncIteration:
                 return
     finally:
+        failed: list[BaseException] = []
         for iterator in iterators:
-            await aclose(iterator)
+            try:
+                await aclose(iterator)
+            except BaseException as error:  # the others are closed first
+                failed.append(error)
+        _raise(failed)
+
+
+def _raise(failed: list[BaseException]) -> None:
+    try:
+        if len(failed) == 1:
+            raise failed[0]
+        if failed:
+            raise BaseExceptionGroup(f"{len(failed)} sources failed in closing", failed)
+    finally:
+        failed.clear()  # else they, their tracebacks and the frames of these calls are cycles
 
 
 async def aclose(iterator: AsyncIterator[Any]) -> None:

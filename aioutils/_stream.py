@@ -1,7 +1,6 @@
 """An iterator over results: two short ends of a `Handout`, in sync code and in async code."""
 
 import asyncio
-from contextlib import suppress
 from typing import Generic, Self, TypeVar
 
 from ._dropping import drop_iteration
@@ -51,10 +50,14 @@ class Stream(Handout, Closing, Generic[T]):
                     self._time_is_up()
                 self._asking = False
         except BaseException as error:
-            if self._was_refused(error):
-                self._give_up()
-            with suppress(DeadlockError, WrongLoopError):  # of the clean-up: `error` goes before
+            try:
+                if self._was_refused(error):
+                    self._give_up()
                 self._leave()
+            except (DeadlockError, WrongLoopError):
+                pass  # of the clean-up: `error` goes before
+            except Exception as failure:
+                self._ride(error, failure)
             self._hand.ride(error)
             raise
         if item is END:
@@ -89,8 +92,6 @@ class Stream(Handout, Closing, Generic[T]):
                     self._time_is_up()
                 self._asking = False
         except BaseException as error:
-            if self._was_refused(error):
-                self._give_up()
             await self._aleave(error)
             self._hand.ride(error)
             raise
@@ -104,9 +105,13 @@ class Stream(Handout, Closing, Generic[T]):
     async def _aleave(self, error: BaseException) -> None:
         """A failure goes before a cancellation from outside, which is then requested anew."""
         try:
+            if self._was_refused(error):
+                self._give_up()
             await self.aclose()
         except (DeadlockError, WrongLoopError):
             pass  # what is left was cancelled, and can't be waited for here
+        except Exception as failure:
+            self._ride(error, failure)
         except asyncio.CancelledError:
             if passes_unseen(error):
                 raise

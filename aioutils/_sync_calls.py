@@ -94,32 +94,10 @@ class _Items(Stream[T]):
 
     lends = False
 
-    def close(self) -> None:
-        """Ends it, and raises what failed in that."""
-        super().close()
-        failure = self._failure()
-        try:
-            if failure is not None:
-                raise failure
-        finally:
-            del failure
-
     def __next__(self) -> T:
         if not self._over:
             refuse(self._scheduler.bound(), self, _FIX)  # before it would be the end of it
-        try:
-            return super().__next__()
-        except StopIteration:
-            raise
-        except BaseException as error:
-            failure = self._failure()
-            if failure is not None and failure is not error:
-                note(error, f"in its clean-up {self!r} failed: {shown(failure)}")
-            raise
-
-    def _failure(self) -> BaseException | None:
-        job = self._source._job if isinstance(self._source, AsyncSource) else None
-        return None if job is None else _unseen(job)
+        return super().__next__()
 
 
 class _Straight(Hand):

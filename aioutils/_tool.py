@@ -115,6 +115,7 @@ class Tool:
         """
         kind = type(manager)
         if not (hasattr(kind, "__aenter__") and hasattr(kind, "__aexit__")):
+            _work.close(manager)
             raise TypeError(f"{manager!r} is no async context manager (it has no __aenter__)")
         scheduler = self._opened()
         stay = Stay(scheduler, manager)

@@ -6,6 +6,7 @@ from collections.abc import Callable, Generator
 from concurrent.futures import CancelledError
 from typing import Any, Generic, TypeVar
 
+from . import _work
 from ._job import CANCELLED, FAILED, Job
 from ._lease import pause
 from ._scheduler import at_once
@@ -86,10 +87,12 @@ class Task(Job, Generic[T]):
     def add_done_callback(self, callback: "Callable[[Task[T]], object]") -> None:
         """Has `callback(task)` called when the task ends, or now if it has.
 
-        It is called on the loop, in the thread that drives; what it raises is logged (logger
-        ``aioutils``), but `KeyboardInterrupt` and `SystemExit` end the wait, as those of a task.
+        It is called on the loop, in the thread that drives, and must not wait: nothing else runs
+        meanwhile. What it raises is logged (logger ``aioutils``), but `KeyboardInterrupt` and
+        `SystemExit` end the wait, as those of a task.
         """
         if not callable(callback):
+            _work.close(callback)
             raise TypeError(f"{self!r}: a callback must be callable, not {callback!r}")
         told = _Callback(self, callback)
         self.watch(told)

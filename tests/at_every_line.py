@@ -40,8 +40,8 @@ def at_line(k, call, handler):
     def trace(frame, event, arg):
         nonlocal lines, place, handled
         code = frame.f_code
-        if not code.co_filename.startswith(_OURS) or code.co_name == "_note_collector":
-            return None  # the interpreter prints what a callback of the collector raises
+        if not code.co_filename.startswith(_OURS):
+            return None
         last = before.get(id(frame))
         before[id(frame)] = frame.f_lineno
         is_left = last in _blocks(frame.f_code.co_filename).get(frame.f_lineno, ())

@@ -139,7 +139,7 @@ def test_what_fails_in_closing_an_iteration_rides_along(dual_script):
         except KeyboardInterrupt as error:
             print(*error.__notes__)
     """)
-    assert len(lines) == 1 and lines[0].endswith("failed: ValueError('in closing')")
+    assert len(lines) == 1 and lines[0].endswith("failed in closing: ValueError('in closing')")
 
 
 def test_in_a_notebook(dual_script):

@@ -1,7 +1,9 @@
 """What one item of `map` leaves behind for the next: nothing, whether tasks are reused or not."""
 
 import asyncio
+import contextlib
 import time
+from concurrent.futures import CancelledError
 from contextvars import ContextVar
 
 import pytest
@@ -108,14 +110,16 @@ def test_what_an_item_sets_and_then_fails_stays_its_own(isolate):
 
 
 @both
-@pytest.mark.parametrize("swallows", [True, False], ids=["swallowed", "pending"])
-def test_an_item_that_cancels_its_own_task_does_not_cancel_the_next(isolate, swallows):
+@pytest.mark.parametrize("how", ["swallowed", "pending", "raised"])
+def test_an_item_that_cancels_its_own_task_does_not_cancel_the_next(isolate, how):
     async def run(n):
         task = asyncio.current_task()
         assert task.cancelling() == 0
         if n % 5 == 0:
             task.cancel()
-            if swallows:
+            if how == "raised":
+                await asyncio.sleep(0)
+            elif how == "swallowed":
                 try:
                     await asyncio.sleep(0)
                 except asyncio.CancelledError:
@@ -126,7 +130,26 @@ def test_an_item_that_cancels_its_own_task_does_not_cancel_the_next(isolate, swa
 
     got = Pool(2).map(run, range(30), return_exceptions=True, isolate=isolate)
     assert [n for n in got if isinstance(n, int) and n % 5] == [n for n in range(30) if n % 5]
+    cancelled = [n for n, each in enumerate(got) if isinstance(each, CancelledError)]
     assert not [error for error in got if isinstance(error, AssertionError)]
+    assert how != "raised" or cancelled == list(range(0, 30, 5))
+
+
+def test_the_items_in_line_after_one_that_swallowed_the_end_of_the_pool_never_start():
+    pool, started = Pool(1), []
+
+    async def run(n):
+        started.append(n)
+        pool.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await asyncio.Event().wait()
+        return n
+
+    stream = pool.imap(run, range(3), buffer=3, isolate=False)
+    assert next(stream) == 0
+    with pytest.raises(CancelledError):
+        next(stream)
+    assert started == [0]
 
 
 @both
@@ -249,3 +272,17 @@ def test_system_exit_of_an_item_leaves_the_call_after_the_others_cleaned_up(kind
         assert caught.value.args == (3,)
         assert began[:3] == [0, 1, 2] and sorted(ended) == began
         assert pool.map(abs, [-1]) == [1] and pool.free_count() == 4
+
+
+@pytest.mark.parametrize("method", ["imap", "imap_unordered"])
+def test_without_isolation_items_see_the_context_of_the_call(method):
+    variable = ContextVar("variable")
+
+    async def look(_):
+        return variable.get()
+
+    variable.set("of the call")
+    stream = getattr(Pool(2), method)(look, range(6), isolate=False)
+    seen = [next(stream)]
+    variable.set("of a pull")
+    assert set(seen + list(stream)) == {"of the call"}

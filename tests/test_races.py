@@ -90,6 +90,23 @@ def test_a_result_is_handed_out_though_its_callback_is_slow_and_another_thread_d
     assert drive()
 
 
+def test_a_result_whose_callback_is_slow_does_not_come_in_the_next_iteration(in_thread):
+    gate, outer = Gate(), Group()
+    tool = Yielder(within=outer)
+    tool.spawn(asyncio.sleep, 0, "the first")
+    results = iter(tool)
+    assert next(results) == "the first"
+    tool.spawn(asyncio.sleep, 0.02, "of the first").add_done_callback(lambda task: gate.hold())
+    outer.spawn(asyncio.sleep, 0.05)
+    drive = in_thread(outer.join)
+    assert gate.reached.wait(5)
+    results.close()
+    gate.opened.set()
+    assert drive()
+    tool.spawn(asyncio.sleep, 0, "of the second")
+    assert list(tool) == ["of the second"]
+
+
 def test_who_joins_late_takes_no_failure_from_those_who_waited(in_thread):
     gate, group = Gate(), Group()
     group.spawn(fail).add_done_callback(lambda task: gate.hold())

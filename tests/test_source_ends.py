@@ -124,6 +124,107 @@ def test_items_end_even_if_their_source_fails_in_closing(isolate):
     assert len(ended) == before >= 1
 
 
+def failing_in_closing(kind, ended, name="a source"):
+    def plain():
+        try:
+            yield from range(10)
+        finally:
+            ended.append(name)
+            raise LookupError(f"{name} in closing")
+
+    async def asynchronous():
+        try:
+            for n in range(10):
+                yield n
+            await asyncio.Event().wait()
+        finally:
+            ended.append(name)
+            raise LookupError(f"{name} in closing")
+
+    return (plain if kind == "plain" else asynchronous)()
+
+
+async def iterate(stream):
+    return [item async for item in stream]
+
+
+@both
+@pytest.mark.parametrize("way", ["map", "for", "async for"])
+@pytest.mark.parametrize("kind", ["plain", "async"])
+def test_what_a_source_raises_in_closing_rides_on_the_failure_that_ended_it(kind, way, isolate):
+    async def refuse(n, *_):
+        await asyncio.sleep(0)
+        raise ValueError(n)
+
+    ended, pool = [], Pool(2)
+    sources = [failing_in_closing(kind, ended, name) for name in ("one", "two")]
+    with pytest.raises(ValueError, match="0") as caught:
+        if way == "map":
+            pool.map(refuse, *sources, isolate=isolate)
+        stream = pool.imap(refuse, *sources, isolate=isolate)
+        list(stream) if way == "for" else asyncio.run(iterate(stream))
+    assert ended == ["one", "two"]
+    notes = "".join(caught.value.__notes__)
+    assert "in closing" in notes
+    assert pool.errors == []
+
+
+@both
+@pytest.mark.parametrize("kind", ["plain", "async"])
+def test_what_a_source_raises_in_closing_is_logged_when_its_iteration_is_dropped(
+    kind, isolate, caplog
+):
+    ended, pool = [], Pool(2)
+    for _ in pool.imap(double, failing_in_closing(kind, ended), isolate=isolate):
+        break
+    assert ended == ["a source"]
+    (record,) = caplog.records
+    assert "an iteration of <Pool" in record.getMessage()
+    assert str(record.exc_info[1]) == "a source in closing"
+    assert pool.errors == []
+    pool.close()  # the record leads to the frame of this test, and so to the pool
+
+
+@both
+@pytest.mark.parametrize("kind", ["plain", "async"])
+@on_a_loop
+async def test_what_a_source_raises_in_closing_is_logged_when_its_iteration_is_cancelled(
+    kind, isolate, caplog
+):
+    async def stay(_):
+        await asyncio.Event().wait()
+
+    ended, pool = [], Pool(2)
+    stream = pool.imap(stay, failing_in_closing(kind, ended), isolate=isolate)
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(0.02):
+            await anext(stream)
+    assert ended == ["a source"]
+    (record,) = caplog.records
+    assert str(record.exc_info[1]) == "a source in closing"
+    assert pool.errors == []
+
+
+@both
+@pytest.mark.parametrize("kind", ["plain", "async"])
+def test_of_several_sources_each_is_closed_though_one_of_them_fails_in_that(kind, isolate):
+    async def total(*numbers):
+        return sum(numbers)
+
+    ended, pool = [], Pool(2)
+    sources = [failing_in_closing(kind, ended, name) for name in ("one", "two", "three")]
+    stream = pool.imap(total, *sources, isolate=isolate)
+    next(stream)
+    errors = []
+    try:
+        stream.close()
+    except ExceptionGroup as error:
+        errors += error.exceptions
+    assert ended == ["one", "two", "three"]
+    assert [str(error) for error in errors] == [f"{name} in closing" for name in ended]
+    assert pool.errors == []
+
+
 @both
 def test_what_an_async_source_raises_in_being_closed_is_not_lost(isolate):
     async def source():

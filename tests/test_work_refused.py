@@ -154,6 +154,23 @@ def test_a_coroutine_in_the_place_of_a_function_is_refused_and_closed():
     assert work.cr_frame is None
 
 
+@pytest.mark.parametrize(
+    "give",
+    [
+        lambda work: Pool(2).enter_async_context(work),
+        lambda work: Pool(2).spawn(add, 1).add_done_callback(work),
+        lambda work: Pool(2, on_error=work),
+        lambda work: Pool(2, on_exit=work),
+    ],
+    ids=["a context", "a callback", "on_error", "on_exit"],
+)
+def test_a_coroutine_in_the_place_of_something_else_is_refused_and_closed(give):
+    work = add(1)
+    with pytest.raises((TypeError, ValueError), match="coroutine object add"):
+        give(work)
+    assert work.cr_frame is None
+
+
 def test_a_refused_coroutine_like_object_is_closed_too(group):
     inner = add(1)
     with pytest.raises(TypeError):

@@ -12,7 +12,7 @@ import warnings
 
 import pytest
 
-from aioutils import Pool
+from aioutils import Pool, _dropping
 
 
 @pytest.fixture(autouse=True)
@@ -101,3 +101,28 @@ def test_a_coroutine_that_the_collector_closed_first_is_no_failure(said):
 
     use()
     assert ["could not clean up" in text for text in said()] == [True]
+
+
+def test_what_tells_the_collector_from_others_runs_no_line_of_python():
+    """In one a signal could be handled, and what its handler raises is printed, and lost."""
+    seen, called = [], []
+
+    class Cycle:
+        def __del__(self):
+            seen.append(bool(_dropping._collector))
+
+    def trace(frame, event, arg):
+        if event == "call":
+            called.append(frame.f_code.co_name)
+
+    cycle = Cycle()
+    cycle.self = cycle
+    del cycle
+    sys.setprofile(trace)
+    try:
+        gc.collect()
+    finally:
+        sys.setprofile(None)
+    Cycle()
+    assert seen == [True, False]
+    assert called == ["__del__"]
