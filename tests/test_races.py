@@ -2,6 +2,8 @@
 
 import asyncio
 import contextlib
+import os
+import signal
 import threading
 from collections import deque
 from concurrent.futures import CancelledError, ThreadPoolExecutor
@@ -151,6 +153,31 @@ def test_two_who_join_get_the_same_and_tasks_are_counted_once(policy, kind, in_t
     if policy == "continue":
         group.spawn(fail)
         assert "1 of 1 tasks failed" in str(failure_of(group.join))
+
+
+def test_who_raises_an_older_failure_late_leaves_the_next_one_as_it_is(in_thread, monkeypatch):
+    def raise_all(ended, who):
+        if threading.get_ident() == late:
+            gate.hold()
+        original(ended, who)
+
+    def join_late():
+        nonlocal late
+        late = threading.get_ident()
+        return group.join()
+
+    gate, outer, late, original = Gate(), Group(), None, _ending.Ended.raise_all
+    monkeypatch.setattr(_ending.Ended, "raise_all", raise_all)
+    group = Group(within=outer, on_error="cancel")
+    group.spawn(fail)
+    joins = [in_thread(group.join), in_thread(join_late)]
+    assert type(failure_of(joins[0])) is ValueError
+    assert gate.reached.wait(5)
+    newer = group.spawn(fail)
+    outer.spawn(asyncio.sleep, 0.04).result()
+    gate.opened.set()
+    assert type(failure_of(joins[1])) is ValueError
+    assert failure_of(group.join) is newer._outcome
 
 
 def test_who_spawns_and_joins_as_another_one_finds_it_idle_waits_for_his_own(
@@ -359,6 +386,36 @@ def test_tasks_of_two_tools_that_block_their_loops_for_each_other_are_refused(in
     errors = [task.exception() for task in blocked]
     assert sum(isinstance(error, DeadlockError) for error in errors) == 1
     assert None in errors
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGUSR1"), reason="needs SIGUSR1")
+def test_a_wait_in_a_signal_handler_does_not_hide_the_wait_that_it_came_in():
+    """That blocks the loop: who waits there for a task of it would wait for ever."""
+
+    def handler(number, frame):
+        third.spawn(asyncio.sleep, 0).result()
+        handled.set()
+
+    async def blocks():
+        inner.append(other.spawn(asks))
+        inner[0].result()
+
+    async def asks():
+        os.kill(os.getpid(), signal.SIGUSR1)
+        while not handled.is_set():
+            await asyncio.sleep(0.001)
+        with pytest.raises(DeadlockError, match="blocks"):
+            end.result()
+
+    one, other, third = Group(), Group(), Group()
+    handled, inner = threading.Event(), []
+    before = signal.signal(signal.SIGUSR1, handler)
+    try:
+        end = one.spawn(asyncio.sleep, 0.05)
+        one.spawn(blocks)
+        assert one.join() and inner[0].result() is None
+    finally:
+        signal.signal(signal.SIGUSR1, before)
 
 
 def test_a_call_that_is_cancelled_before_its_spare_thread_takes_it_gives_its_place_back(

@@ -97,6 +97,33 @@ def test_what_waited_runs_in_both_and_the_limit_holds(script):
     assert sorted(lines) == ["5", "6", "child", "parent"]
 
 
+@pytest.mark.parametrize("policy", ["on_error=", "done-callback"])
+def test_a_child_that_was_forked_in_a_function_of_the_users_leaves_the_join(script, policy):
+    lines = script(
+        FORKING.format(ends="", tool="group")
+        + f"""
+    def fork_here(task):
+        global pid
+        pid = os.fork()
+        if not pid:
+            signal.alarm(8)
+    async def fail():
+        await asyncio.sleep(0)
+        raise ValueError
+    if "{policy}" == "on_error=":
+        group = Group(on_error=fork_here)
+        group.spawn(fail)
+    else:
+        group = Group()
+        group.spawn(asyncio.sleep, 0).add_done_callback(fork_here)
+    group.spawn(sibling, 1)
+    assert group.join() is True
+    ended("joined")
+    """
+    )
+    assert sorted(lines) == sorted("sibling 1 sibling 1 ended joined".split())
+
+
 @pytest.mark.parametrize("kind", ["Yielder", "OrderedYielder"])
 def test_a_fork_between_two_results_of_a_yielder(script, kind):
     lines = script(f"""
