@@ -12,7 +12,8 @@ The layers, each importing only from those below it:
   gives them
 - task: `Task`, the handle of what was spawned
 - _dropping: what nobody holds any more
-- _ending, _steps: joined, left, closed; procedures of several waits, for both worlds
+- _ending, _steps: left, and closed; procedures of several waits, for both worlds
+- _joining: the end of everything, for those who wait for it
 - _scheduler, _admission, _roster, _bound, _lane, _order, _stay, _failures, _options: who waits, who
   runs, who is done, and what the tool was told
 - _threads: worker threads for plain functions

@@ -14,9 +14,10 @@ import sys
 from collections.abc import Callable
 from functools import partial
 
-from ._ending import FIX, closing, part
+from ._ending import closing, part
 from ._eventloop import inherit
 from ._job import RUNNING, Job
+from ._joining import FIX
 from ._loop import Loop
 from ._owner import in_new_child
 from ._scheduler import Scheduler, _all

@@ -1,113 +1,20 @@
-"""The ends of a tool: joined, left, closed.
+"""The end of a tool: left, or closed.
 
 Closing waits: leftovers are cancelled and clean up, contexts are left, the loop goes.
 """
 
-import asyncio
-import logging
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Mapping
 
-from ._failures import distinct, note, passes_unseen, raise_all, shown
+from ._failures import distinct, note, passes_unseen, shown
 from ._job import Job
-from ._lease import pause, refuse, refuse_circle
+from ._joining import FIX, Ended
+from ._lease import refuse, refuse_circle
 from ._options import OnExit
 from ._owner import winding_down
 from ._scheduler import Scheduler
 from ._stay import Stay
 from ._steps import Steps, arun, run
-from ._waiting import Waitable
 from .errors import UnfinishedError
-
-_log = logging.getLogger("aioutils")
-FIX = (
-    "Inside a task, spawn and await, and let the code outside of the tasks join and close; "
-    "in async code write 'async with' and 'await tool.wait()'."
-)
-
-
-class Ended(Waitable):
-    """The moment at which nothing is left to do, with the failures that were unseen then.
-
-    Each of several threads that join gets them: whoever looks first notes them for all, before
-    any of them raises.
-    """
-
-    def __init__(self, scheduler: Scheduler) -> None:
-        self._scheduler = scheduler
-        self._notify: Callable[[], None] | None = None
-        self.failures: list[BaseException] | None = None
-        self._fast = False  # the first failure ended the rest
-        self._ended = self._counted = 0  # of how many tasks, and of all that were counted by then
-
-    def __repr__(self) -> str:
-        return f"the end of {self._scheduler!r}"
-
-    def reached(self) -> bool:
-        if self.failures is None:
-            joins = (self, *self._scheduler.joins)  # first: who comes later may have spawned
-            if self._scheduler.is_idle():
-                with self._scheduler._lock:
-                    for ended in joins:
-                        ended._note()
-        return self.failures is not None
-
-    def _note(self) -> None:
-        if self.failures is None:
-            scheduler, failures = self._scheduler, self._scheduler.failures
-            self._fast, self._ended = failures.failing, scheduler.ended
-            self._counted = failures.counted + (0 if self._fast else self._ended)
-            self.failures = failures.errors()
-
-    def raise_all(self, who: object) -> None:
-        """If there are failures."""
-        if self.failures:
-            self._scheduler.failures.see_all(self.failures, self._counted)
-            raise_all(self.failures, who, self._ended, self._fast)
-
-    def watch(self, notify: Callable[[], None]) -> None:
-        self._notify = notify
-        self._scheduler.joins.append(self)
-        self._scheduler.watch(self._look)
-
-    def unwatch(self, notify: Callable[[], None]) -> None:
-        self._scheduler.unwatch(self._look)
-        self._scheduler.joins.remove(self)
-
-    def blockers(self) -> Iterable[Waitable]:
-        return self._scheduler.unfinished()
-
-    def _look(self) -> None:
-        # Not reached: another thread spawned something just now.
-        if self.reached() and self._notify is not None:  # pragma: no branch
-            self._notify()
-
-
-def join(scheduler: Scheduler, timeout: float | None) -> Ended | None:
-    """Waits for the end, and returns it; None if `timeout` seconds passed first."""
-    ended = Ended(scheduler)
-    if ended.reached():
-        return ended
-    if timeout == 0:
-        scheduler.look(ended, FIX)
-    else:
-        scheduler.block(ended, timeout, FIX)
-    return ended if ended.reached() else None
-
-
-async def wait(scheduler: Scheduler, timeout: float | None) -> Ended | None:
-    """`join` in async code."""
-    tie = scheduler.tie_running(scheduler)
-    ended = Ended(scheduler)
-    try:
-        if timeout == 0:
-            for _ in range(3):  # as many passes as Loop.run_once() makes
-                if not ended.reached():
-                    await asyncio.sleep(0)
-        else:
-            await pause(ended, FIX, timeout)
-    finally:
-        del tie
-    return ended if ended.reached() else None
 
 
 def close(scheduler: Scheduler) -> None:

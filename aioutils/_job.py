@@ -141,6 +141,15 @@ def _is_ours(trace: TracebackType) -> bool:
     return trace.tb_frame.f_globals.get("__package__") == __package__
 
 
+class AtOnce(threading.local):
+    """What this thread is in."""
+
+    calling = False  # a done-callback of a task that had ended before the callback was added
+
+
+at_once = AtOnce()
+
+
 def _after_fork() -> None:
     """A thread that the child does not have may have held it."""
     global _watching

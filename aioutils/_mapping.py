@@ -1,19 +1,18 @@
 """`map` and its family: a function over many items, results as a list or one by one."""
 
 import sys
-from collections.abc import AsyncIterable, Awaitable, Callable, Iterable, Mapping
+from collections.abc import AsyncIterable, Awaitable, Callable, Iterable
 from typing import Any, TypeVar, overload
 
 from . import _work
 from ._crew import Crew
 from ._each import Each
-from ._hand import Collected, Hand, Outcomes, Tasks
+from ._hand import Collected, Hand, Outcomes
 from ._options import check_positive
 from ._order import CompletionOrder, Order, SpawnOrder
 from ._source import source_of
 from ._stream import Stream
 from ._tool import Tool
-from .task import Task
 
 T = TypeVar("T")
 _Items = Iterable[Any] | AsyncIterable[Any]
@@ -21,15 +20,6 @@ _Items = Iterable[Any] | AsyncIterable[Any]
 
 class Mapper(Tool):
     """What Group and Pool have, and yielders do not."""
-
-    def apply(
-        self,
-        function: Callable[..., Any],
-        args: Iterable[Any] = (),
-        kwargs: Mapping[str, Any] | None = None,
-    ) -> Any:
-        """Calls the function as a task of this tool, and returns its result."""
-        return self.spawn(function, *args, **(kwargs or {})).result()
 
     @overload
     def map(
@@ -233,29 +223,6 @@ class Mapper(Tool):
         """
         hand = Outcomes if return_exceptions else Hand
         return self._stream(function, iterables, CompletionOrder(), buffer, hand, isolate)
-
-    def as_completed(self) -> Stream[Task[Any]]:
-        """Returns an iterator over the unfinished tasks as they finish, later ones too.
-
-        ::
-
-            >>> from aioutils import Group
-            >>> async def double(n):
-            ...     return 2 * n
-            >>> group = Group()
-            >>> tasks = {group.spawn(double(n)): n for n in range(3)}
-            >>> for task in group.as_completed():
-            ...     print(tasks[task], task.result())
-            0 0
-            1 2
-            2 4
-
-        Failures stay with the tasks; leaving early cancels nothing.
-        """
-        scheduler, order = self._opened(), CompletionOrder()
-        stream: Stream[Task[Any]] = Stream(self, order, Tasks(scheduler, order))
-        scheduler.listeners.append(order)
-        return stream
 
     def _stream(
         self,

@@ -17,7 +17,7 @@ from ._options import Options
 from ._waiting import Event, Waitable
 
 if TYPE_CHECKING:
-    from ._ending import Ended
+    from ._joining import Ended
     from ._scheduler import Scheduler
 
 

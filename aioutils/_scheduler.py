@@ -15,22 +15,13 @@ from functools import partial
 
 from . import _work
 from ._admission import Admission
-from ._job import CANCELLED, RUNNING, WAITING, Job
+from ._job import CANCELLED, RUNNING, WAITING, Job, at_once
 from ._options import Options
 from ._order import Order
 from ._runner import forget
 from ._signals import held
 from ._waiting import Hold
 from .errors import ClosedError
-
-
-class AtOnce(threading.local):
-    """What this thread is in."""
-
-    calling = False  # a done-callback of a task that had ended before the callback was added
-
-
-at_once = AtOnce()
 
 
 class Scheduler(Admission):

@@ -1,14 +1,17 @@
 """Group: any number of tasks, joined together."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Executor
 from typing import Any
 
-from . import _ending
+from . import _joining
 from ._eventloop import LoopFactory
 from ._failures import OnError
+from ._hand import Tasks
 from ._mapping import Mapper
 from ._options import OnExit, Options
+from ._order import CompletionOrder
+from ._stream import Stream
 from ._tool import Tool
 from .task import Task, check_timeout
 
@@ -81,7 +84,7 @@ class Group(Mapper):
         """
         scheduler = self._opened()
         check_timeout(self, timeout)
-        ended = _ending.join(scheduler, timeout)
+        ended = _joining.join(scheduler, timeout)
         if ended is not None and raise_error:
             ended.raise_all(self)
         return ended is not None
@@ -93,10 +96,42 @@ class Group(Mapper):
         """
         scheduler = self._opened()
         check_timeout(self, timeout)
-        ended = await _ending.wait(scheduler, timeout)
+        ended = await _joining.wait(scheduler, timeout)
         if ended is not None and raise_error:
             ended.raise_all(self)
         return ended is not None
+
+    def apply(
+        self,
+        function: Callable[..., Any],
+        args: Iterable[Any] = (),
+        kwargs: Mapping[str, Any] | None = None,
+    ) -> Any:
+        """Calls the function as a task of this tool, and returns its result."""
+        return self.spawn(function, *args, **(kwargs or {})).result()
+
+    def as_completed(self) -> Stream[Task[Any]]:
+        """Returns an iterator over the unfinished tasks as they finish, later ones too.
+
+        ::
+
+            >>> from aioutils import Group
+            >>> async def double(n):
+            ...     return 2 * n
+            >>> group = Group()
+            >>> tasks = {group.spawn(double(n)): n for n in range(3)}
+            >>> for task in group.as_completed():
+            ...     print(tasks[task], task.result())
+            0 0
+            1 2
+            2 4
+
+        Failures stay with the tasks; leaving early cancels nothing.
+        """
+        scheduler, order = self._opened(), CompletionOrder()
+        stream: Stream[Task[Any]] = Stream(self, order, Tasks(scheduler, order))
+        scheduler.listeners.append(order)
+        return stream
 
     def __iter__(self) -> Iterator[Task[Any]]:
         """The unfinished tasks, as they are now."""

@@ -7,9 +7,8 @@ from concurrent.futures import CancelledError
 from typing import Any, Generic, TypeVar
 
 from . import _work
-from ._job import CANCELLED, FAILED, Job
+from ._job import CANCELLED, FAILED, Job, at_once
 from ._lease import pause
-from ._scheduler import at_once
 
 __all__ = ["Task"]
 

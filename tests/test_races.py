@@ -18,7 +18,7 @@ from aioutils import (
     OrderedYielder,
     Pool,
     Yielder,
-    _ending,
+    _joining,
     _owner,
     _place,
     _source,
@@ -128,8 +128,8 @@ def test_all_who_join_get_the_failures_though_they_are_told_one_by_one(in_thread
             assert raised.wait(5)
         original(ended)
 
-    looks, raised, original = [], threading.Event(), _ending.Ended._look
-    monkeypatch.setattr(_ending.Ended, "_look", look)
+    looks, raised, original = [], threading.Event(), _joining.Ended._look
+    monkeypatch.setattr(_joining.Ended, "_look", look)
     group = Group()
     group.spawn(fail)
 
@@ -166,8 +166,8 @@ def test_who_raises_an_older_failure_late_leaves_the_next_one_as_it_is(in_thread
         late = threading.get_ident()
         return group.join()
 
-    gate, outer, late, original = Gate(), Group(), None, _ending.Ended.raise_all
-    monkeypatch.setattr(_ending.Ended, "raise_all", raise_all)
+    gate, outer, late, original = Gate(), Group(), None, _joining.Ended.raise_all
+    monkeypatch.setattr(_joining.Ended, "raise_all", raise_all)
     group = Group(within=outer, on_error="cancel")
     group.spawn(fail)
     joins = [in_thread(group.join), in_thread(join_late)]
