@@ -19,7 +19,7 @@ from ._loop import Loop
 from ._options import Options
 from ._order import Order
 from ._roster import Roster
-from ._runner import LAZY, exhaust, start, started
+from ._runner import LAZY, exhaust, forget, start, started
 from ._signals import leaves_by_itself
 from ._threads import Threads, call
 from ._work import Call
@@ -168,6 +168,25 @@ class Admission(Roster):
         if job._state is RUNNING:
             job._state = CANCELLED
         self.running.discard(job)
+
+    def _lose(self) -> bool:
+        jobs = [job for job in [*self.running, *self.parked] if job._state is RUNNING]
+        for job in jobs:
+            job._state = CANCELLED
+            self._inbox.append(partial(self._end_lost, job))
+        self.running.clear()
+        self.parked = [job for job in self.parked if job._state is WAITING]
+        for lane in self.lanes:
+            lane.returning.clear()
+            lane.held = 0
+        return bool(jobs)
+
+    def _end_lost(self, job: Job) -> None:
+        runner, job._runner = job._runner, None
+        if runner is not None:
+            forget(runner)
+        job.tell()
+        self._hand_out(job)
 
     def _failed(self, job: Job) -> None:
         if job._order is not self.order or job._lane is self.parking:

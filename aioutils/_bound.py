@@ -7,6 +7,7 @@ Where nothing of the family is under way, and nobody waits for it, the next wait
 import threading
 from collections.abc import Callable
 from contextlib import ExitStack
+from time import monotonic
 from weakref import ref
 
 from ._eventloop import LoopFactory
@@ -15,6 +16,7 @@ from ._loop import Loop
 from ._owner import Worker
 from ._signals import held
 from ._waiting import Moment, Waitable
+from ._warnings import warn_lost
 from .errors import WrongLoopError
 
 
@@ -74,9 +76,15 @@ class Bound(Moment, Worker):
 
     def block(self, target: Waitable, timeout: float | None, fix: str) -> bool:
         """`_lease.block` on the loop that it is bound to, or is bound to by this."""
+        deadline = None if timeout is None else monotonic() + timeout
         tie = self.tie()
         try:
-            return block(tie.loop, target, timeout, fix)
+            while not block(tie.loop, target, timeout, fix):
+                if not tie.loop.is_over():
+                    return False
+                timeout = None if deadline is None else max(0.0, deadline - monotonic())
+                tie = self.tie()
+            return True
         finally:
             del tie, target  # the frames of a failure lead to this one
 
@@ -137,6 +145,8 @@ class Bound(Moment, Worker):
                 locks.enter_context(member._lock)
             if self._is_tied():
                 return False
+            if self.loop is not None and self.loop.is_over():
+                self.loop.lost = [repr(one) for one in tuple(self._family) if one._lose()]
             self._bind(to())
             return True
 
@@ -144,6 +154,10 @@ class Bound(Moment, Worker):
         if self.loop is None or self.loop.is_over():
             return False
         return bool(self._family.ties) or any(one._has_begun() for one in tuple(self._family))
+
+    def _lose(self) -> bool:
+        """What is under way on a loop that a host has closed never ends; True if there was any."""
+        raise AssertionError(type(self))
 
     def _has_begun(self) -> bool:
         """True if something of it is under way on the loop."""
@@ -163,6 +177,8 @@ class Bound(Moment, Worker):
                 old.detach(member)
             member._due = False
             member.wake()
+        while old is not None and old.lost:
+            warn_lost(old.lost.pop())
 
     def leave_family(self) -> None:
         """The others keep the loop."""

@@ -41,6 +41,7 @@ class Election(Driven):
         self._drivers_thread = 0
         self._waiting: list[Wait] = []
         self.blocked_by: Job | None = None  # a task that waits in it, for another loop
+        self.lost: list[str] = []  # whose tasks a host left unfinished as it closed it
 
     def is_taken_here(self) -> bool:
         """True if the calling thread drives it; a signal handler, or a finalizer, may find it
@@ -57,6 +58,10 @@ class Election(Driven):
         if self.private:
             return self._driver is not None and not isinstance(self._driver, Hold)
         return self.runs_now()
+
+    def is_over(self) -> bool:
+        """True of a host's loop that was closed."""
+        return not self.private and self.event_loop.is_closed()
 
     def hold(self, hold: Hold) -> bool:
         """Keeps everybody from driving until `let_go`; False if somebody runs it already."""
@@ -96,8 +101,10 @@ class Election(Driven):
                         wait.helper.start()
                     if wait.helper is not None:
                         wait.helper.check()
+                if self.is_over():
+                    return False
                 if not (wait.is_over() or signals.noted):
-                    wait.sleep(left, signals.active)
+                    wait.sleep(left, looks=signals.active or not self.private)
         finally:
             self._resign(wait)
             if wait.helper is not None:

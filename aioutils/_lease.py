@@ -87,6 +87,11 @@ def refuse(loop: Loop, target: Waitable, fix: str) -> None:
     """Raises if a wait for `target` that begins here would never end."""
     if loop.is_here() or loop.is_taken_here():
         raise DeadlockError(f"{target!r} would wait for itself: this code runs on its loop. {fix}")
+    if loop.stands_still_here():
+        raise DeadlockError(
+            f"{target!r} would be waited for without end: it belongs to an event loop of this very "
+            "thread, which does not run now. Await it in async code there."
+        )
     refuse_circle(target, fix)
 
 

@@ -36,9 +36,9 @@ class Loop(Election):
         stuck = _eventloop.is_stuck(self._event_loop)
         return monotonic() > since + _BELIEF if stuck is None else stuck
 
-    def is_over(self) -> bool:
-        """True of a host's loop that was closed."""
-        return not self.private and self.event_loop.is_closed()
+    def stands_still_here(self) -> bool:
+        """True of a host's loop that only the calling thread would run."""
+        return not (self.private or self.runs_now() or self.is_over()) and self.is_of_this_thread()
 
     def is_of_this_thread(self) -> bool:
         """True if nobody else ever drove it, or this thread was the last to."""

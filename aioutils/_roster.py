@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, cast
 from . import _eventloop, _work
 from ._bound import Bound
 from ._failures import Failures
-from ._job import CANCELLED, WAITING, Job
+from ._job import CANCELLED, RUNNING, WAITING, Job
 from ._lane import Lane
 from ._options import Options
 from ._waiting import Event, Waitable
@@ -126,9 +126,10 @@ class Roster(Bound):
 
     def _has_begun(self) -> bool:
         with self._lock:
-            if self.running or self.parked or self._inbox:
+            if self.running or any(job._state is RUNNING for job in self.parked):
                 return True
-            return bool(self.waiting and self.loop is not None and self.loop.runs_now())
+            due = self.waiting or self.parked or self._inbox
+            return bool(due and self.loop is not None and self.loop.runs_now())
 
     def begin_closing(self) -> bool:
         """Returns True for the first who closes."""

@@ -42,7 +42,13 @@ class Stay(Job):
             yield self.inside
         except BaseException:  # Ctrl-C: what it had begun to enter cleans up
             self._lane.scheduler.cancel(self)
-            yield self
+            try:
+                if not self.reached():
+                    yield self
+            finally:
+                if self.reached():
+                    self._lane.scheduler.failures.see(self)
+                    self._lane.scheduler.unpark(self)
             raise
 
     def leave(self) -> None:

@@ -152,11 +152,11 @@ class Wait:
             mailbox.acquire()
             self._mailbox = mailbox
 
-    def sleep(self, timeout: float | None, for_signals: bool) -> None:
-        """`for_signals`: a signal that another thread caught does not wake a sleeper, so the main
-        thread looks by itself now and then."""
+    def sleep(self, timeout: float | None, looks: bool) -> None:
+        """`looks`: by itself, now and then. Neither a signal that another thread caught wakes a
+        sleeper, the main thread, nor a host that closes its loop."""
         assert self._mailbox is not None
-        longest = _LOOK if for_signals else threading.TIMEOUT_MAX
+        longest = _LOOK if looks else threading.TIMEOUT_MAX
         self._mailbox.acquire(timeout=longest if timeout is None else min(timeout, longest))
 
 

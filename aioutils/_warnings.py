@@ -30,6 +30,15 @@ def warn_dropped(who: str) -> None:
         _warn(message, ResourceWarning)
 
 
+def warn_lost(description: str) -> None:
+    """A host closed its loop."""
+    _warn(
+        f"{description} lost what was unfinished: the loop that it ran on was closed. Await its "
+        "wait() or aclose(), or leave its 'async with', before that loop ends",
+        ResourceWarning,
+    )
+
+
 def users_line() -> str:
     """The line that called us, as file and number."""
     frame = sys._getframe()
