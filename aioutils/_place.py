@@ -14,6 +14,7 @@ Entered from any thread; the lock is never held while something else is called.
 import os
 import threading
 import weakref
+from collections import OrderedDict
 from collections.abc import Callable, Generator
 from concurrent.futures import Executor, Future
 from contextlib import AbstractContextManager, contextmanager, nullcontext
@@ -24,34 +25,37 @@ from ._work import Call
 
 
 class Place:
-    """One executor, whichever tools use it."""
+    """One executor, whichever tools use it.
+
+    What leaves one of the three does so in one step, without the lock: the collector may end a
+    call while this very thread has it.
+    """
 
     def __init__(self, executor: Executor) -> None:
-        self._executor = weakref.ref(executor)
-        self._lock = threading.Lock()
-        self._line: dict[Submission, None] = {}  # of those some may run already
-        self._waiting = 0  # functions that wait, in a thread that could run another one
-        self._elsewhere = 0  # calls that run in threads of a tool's own
+        key, forget = id(executor), _places.pop
+        self._executor = weakref.ref(executor, lambda _: forget(key, None))
+        self._lock = threading.RLock()
+        self._line: OrderedDict[Submission, None] = OrderedDict()  # some may run already
+        self._waiting: list[int] = []  # threads that wait, and could run another function
+        self._elsewhere: set[Submission] = set()  # calls in threads of a tool's own
 
     @classmethod
     def of(cls, executor: Executor) -> "Place":
-        with _making:
-            place = _places.get(executor)
-            if place is None:
-                place = _places[executor] = cls(executor)
-            return place
+        """By identity: executors may be equal, or not hashable."""
+        place = _places.get(id(executor))
+        return _places.setdefault(id(executor), cls(executor)) if place is None else place
 
     def submit(self, work: Callable[[], Any], spare: Executor) -> "Submission":
         """Has it called by the executor, or by `spare` while a thread of the executor is lent."""
         executor = self._executor()
         assert executor is not None  # the tool, or the marked function, holds it
         submission = Submission(self, work, spare)
-        if self._may_go_elsewhere():
-            submission.run_elsewhere()
+        if self._may_go_elsewhere(submission):
+            if not submission.run_elsewhere():
+                self.leave(submission)
             return submission
         submission.run_in(executor)
-        with self._lock:
-            self._line[submission] = None
+        self._line[submission] = None
         submission.add_done_callback(self._ended)
         self._move_one()
         return submission
@@ -59,102 +63,113 @@ class Place:
     @contextmanager
     def lending(self) -> Generator[None, None, None]:
         """While a function waits in one of the threads."""
-        with self._lock:
-            self._waiting += 1
+        me = threading.get_ident()
+        self._waiting.append(me)
         try:
             self._move_one()
             yield
         finally:
-            with self._lock:
-                self._waiting -= 1
+            self._waiting.remove(me)
 
-    def leave(self) -> None:
+    def leave(self, submission: "Submission") -> None:
         """A call that ran elsewhere has ended."""
-        with self._lock:
-            self._elsewhere -= 1
+        self._elsewhere.discard(submission)
         self._move_one()
 
-    def _may_go_elsewhere(self) -> bool:
+    def forked(self) -> None:
+        """In the child, which has one of the threads: it waits, the others and their calls are
+        the parent's."""
+        me = threading.get_ident()
+        self._lock = threading.RLock()
+        self._waiting = [thread for thread in self._waiting if thread == me]
+        self._line.clear()
+        self._elsewhere.clear()
+
+    def _may_go_elsewhere(self, submission: "Submission") -> bool:
         with self._lock:
-            may = self._elsewhere < self._waiting
-            self._elsewhere += may
+            may = len(self._elsewhere) < len(self._waiting)
+            if may:
+                self._elsewhere.add(submission)
             return may
 
     def _move_one(self) -> None:
         while (submission := self._first_in_line()) is not None:
             if submission.move():
                 return
-            with self._lock:
-                self._elsewhere -= 1
+            self._elsewhere.discard(submission)
 
     def _first_in_line(self) -> "Submission | None":
         with self._lock:
-            if self._elsewhere >= self._waiting or not self._line:
+            if len(self._elsewhere) >= len(self._waiting):
                 return None
-            self._elsewhere += 1
-            submission = next(iter(self._line))
-            del self._line[submission]
+            try:
+                submission, _ = self._line.popitem(last=False)
+            except KeyError:
+                return None
+            self._elsewhere.add(submission)
             return submission
 
     def _ended(self, submission: Any) -> None:
-        with self._lock:
-            self._line.pop(submission, None)
+        self._line.pop(submission, None)
 
 
-_places: "weakref.WeakKeyDictionary[Executor, Place]" = weakref.WeakKeyDictionary()
-_making = threading.Lock()
+_places: dict[int, Place] = {}  # by the id of the executor, until that goes
 
 
 class Submission(Future[Any]):
-    """The future of a call, wherever it runs in the end."""
+    """The future of a call, wherever it runs in the end: pending as long as it is up to the
+    executor, running as soon as it goes elsewhere. Thus it is moved or cancelled, never both."""
 
     def __init__(self, place: Place, work: Callable[[], Any], spare: Executor) -> None:
         super().__init__()
         self._place, self._work, self._spare = place, work, spare
-        self._inner: Future[Any] | None = None
-        self._moving = self._unwanted = self._elsewhere = False
+        self._inner: Future[Any] | None = None  # the executor's
+        self._moving = False
 
     def run_in(self, executor: Executor) -> None:
         self._inner = executor.submit(self._work)
         self._inner.add_done_callback(self._over)
 
-    def run_elsewhere(self) -> None:
-        self._elsewhere = True
+    def run_elsewhere(self) -> bool:
+        """Returns False if it was cancelled just now, or fails because no thread starts."""
+        if not self.set_running_or_notify_cancel():
+            return False
+        self._inner = None
         try:
-            self.run_in(self._spare)
+            inner = self._spare.submit(self._work)
         except BaseException as error:  # no more threads
-            self._place.leave()
             self.set_exception(error)
+            del self  # else it, the error and this frame are a cycle
+            return False
+        inner.add_done_callback(self._left)
+        return True
 
     def move(self) -> bool:
         """Takes it out of the executor's line; False if it runs already, or has ended."""
+        inner = self._inner
         self._moving = True
-        moved = self._inner is not None and self._inner.cancel()
+        moved = inner is not None and inner.cancel()
         self._moving = False
-        if not moved or self.done():
-            return False
-        if self._unwanted:  # pragma: no cover: cancelled by the loop's thread, just now
-            super().cancel()
-            return False
-        self.run_elsewhere()
-        return True
+        return moved and self.run_elsewhere()
 
     def cancel(self) -> bool:
         """Returns False if it runs already."""
-        self._unwanted = True
         inner = self._inner
-        return inner is not None and inner.cancel()
+        return inner is not None and inner.cancel() and super().cancel()
 
     def _over(self, inner: Future[Any]) -> None:
-        if inner.cancelled():
-            if not self._moving:
-                if self._elsewhere:
-                    self._place.leave()
-                super().cancel()
-            return
+        """In the executor, which may tell so late that it was moved meanwhile."""
+        if not inner.cancelled():
+            self._end(inner)
+        elif not self._moving:
+            super().cancel()
+
+    def _left(self, inner: Future[Any]) -> None:
+        self._place.leave(self)
+        self._end(inner)
+
+    def _end(self, inner: Future[Any]) -> None:
         self._inner = None
-        if self._elsewhere:
-            self._place.leave()
         failure = inner.exception()
         if failure is None:
             self.set_result(inner.result())
@@ -173,30 +188,33 @@ class InContext:
         self._call, self._context, self._place = call, context, place
 
     def __call__(self) -> Any:
-        _here.place = self._place
+        outer, _here.place = _here.place, self._place
         try:
             return self._context.run(self._call)
         finally:
-            _here.place = None
+            _here.place = outer  # of an executor that calls at once, in a thread of another one
             del self  # the frames of a failure lead to this one
 
     def __reduce__(self) -> tuple[Any, ...]:
         return Call, (self._call.function, self._call.args, self._call.kwargs)
 
 
+class _Here(threading.local):
+    place: Place | None = None  # in whose thread, or for whom, a function runs
+
+
+_here = _Here()
+
+
 def lending() -> AbstractContextManager[None]:
     """While the calling thread waits: the executor's, if it is one of an executor's."""
-    place: Place | None = getattr(_here, "place", None)
+    place = _here.place
     return nullcontext() if place is None else place.lending()
 
 
-_here = threading.local()
-
-
 def _after_fork() -> None:
-    """A thread that the child does not have may have held it."""
-    global _making
-    _making = threading.Lock()
+    for place in tuple(_places.values()):
+        place.forked()
 
 
 if hasattr(os, "register_at_fork"):  # pragma: no branch: not on Windows

@@ -95,7 +95,7 @@ class _Worker(threading.Thread):
 async def call(work: Call, executor: Executor | None, threads: Threads) -> Any:
     """Calls it with the context variables of this task: on the executor that it is bound to, or
     on `executor`, or, without either, in one of the threads."""
-    executor = work.executor or executor
+    executor = executor if work.executor is None else work.executor  # it may be falsy
     place = None if executor is None else Place.of(executor)
     carried = InContext(work, copy_context(), place)
     future = threads.submit(carried) if place is None else place.submit(carried, threads)

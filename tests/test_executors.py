@@ -8,6 +8,7 @@ import threading
 from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextvars import ContextVar
+from dataclasses import field, make_dataclass
 from multiprocessing import get_context
 
 import pytest
@@ -318,6 +319,36 @@ def test_any_executor_will_do():
 
     with Pool(2, executor=Inline()) as pool:
         assert pool.map(abs, [-1, -2]) == [1, 2]
+
+
+class Counted(ThreadPoolExecutor):
+    """Its length is how many calls wait in it: mostly none, so that it is false."""
+
+    def __len__(self):
+        return self._work_queue.qsize()
+
+
+class Delegate(Executor):
+    def submit(self, fn, /, *args, **kwargs):
+        return self.threads.submit(fn, *args, **kwargs)
+
+
+def test_an_executor_may_be_false(threads):
+    with Counted(1, thread_name_prefix="counted") as counted:
+        assert result_of(thread_name, executor=counted).startswith("counted")
+        assert result_of(on(counted, thread_name)).startswith("counted")
+        assert result_of(on(counted, thread_name), executor=threads).startswith("counted")
+
+
+@pytest.mark.parametrize("hashable", [False, True])
+def test_executors_that_are_equal_are_two(threads, hashable):
+    fields = [("limit", int), ("threads", Executor, field(compare=False))]
+    kind = make_dataclass("Limited", fields, bases=(Delegate,), frozen=hashable)
+    with ThreadPoolExecutor(1, thread_name_prefix="other") as other:
+        first, second = kind(1, threads), kind(1, other)
+        assert result_of(thread_name, executor=first).startswith("mine")
+        assert result_of(thread_name, executor=second).startswith("other")
+        assert result_of(on(second, thread_name), executor=first).startswith("other")
 
 
 def test_where_no_more_threads_can_be_started_the_call_fails(monkeypatch):

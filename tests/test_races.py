@@ -446,5 +446,5 @@ def test_a_call_that_is_cancelled_before_its_spare_thread_takes_it_gives_its_pla
         group.spawn(cancel)
         group.join()
         assert first.result() == "cancelled"
-        assert _place.Place.of(executor)._elsewhere == 0
+        assert not _place.Place.of(executor)._elsewhere
         assert group.spawn(waits).result(5) == 0

@@ -330,15 +330,25 @@ def test_a_function_that_comes_back_in_the_child_ends_it(script):
 def test_locks_that_another_thread_holds_are_free_in_the_child(script):
     script("""
         import functools
-        from concurrent.futures import ThreadPoolExecutor
+        from concurrent.futures import Executor, Future
         from aioutils import _graph, _job, _place
-        unbound, group = Group(), Group()
+        class Threaded(Executor):
+            def submit(self, function, /, *args, **kwargs):
+                future = Future()
+                def run():
+                    if future.set_running_or_notify_cancel():
+                        future.set_result(function(*args, **kwargs))
+                threading.Thread(target=run).start()
+                return future
+        unbound, group, other = Group(), Group(), Group(executor=Threaded())
         work(group)
+        work(other)
         yielders = [OrderedYielder(), OrderedYielder()]
         yielders[0].spawn(asyncio.sleep, 0, 0)
         assert list(yielders[0]) == [0]
         locks = [unbound._scheduler._lock, group._scheduler._lock, group._scheduler.loop._lock]
-        locks += [_job._watching, _graph._lock, _place._making]
+        locks += [_job._watching, _graph._lock]
+        locks += [place._lock for place in _place._places.values()]
         locks += [unbound._scheduler._family._lock]
         locks += [y._scheduler.order._lock for y in yielders]
         held, release = threading.Event(), threading.Event()
@@ -356,8 +366,7 @@ def test_locks_that_another_thread_holds_are_free_in_the_child(script):
             for y in yielders:
                 y.spawn(asyncio.sleep, 0, 1)
                 assert list(y) == [1]
-            with ThreadPoolExecutor(1) as executor, Group(executor=executor) as other:
-                assert other.spawn(int).result() == 0
+            work(other)
         thread = threading.Thread(target=hold)
         thread.start()
         held.wait()
@@ -366,3 +375,63 @@ def test_locks_that_another_thread_holds_are_free_in_the_child(script):
         wait()
         thread.join()
     """)
+
+
+THREADED = """
+from concurrent.futures import Executor, Future
+
+class Threaded(Executor):
+    '''A thread for each call, once `line` is None: until then they stay there.'''
+    line = []
+    def submit(self, function, /, *args, **kwargs):
+        future = Future()
+        def run():
+            if future.set_running_or_notify_cancel():
+                future.set_result(function(*args, **kwargs))
+        if self.line is None:
+            threading.Thread(target=run, name="executor").start()
+        else:
+            self.line.append(run)
+        return future
+
+executor = Threaded()
+group, child = Group(executor=executor), Group(executor=executor)
+"""
+
+
+def test_the_calls_in_an_executors_line_are_the_parents(script):
+    lines = script(
+        THREADED
+        + """
+group.spawn(say, "parent")
+group.join(timeout=0)
+line, executor.line = executor.line, None
+fork(lambda: say(child.spawn(lambda: child.spawn(int).result()).result()))()
+line[0]()
+assert group.join()
+"""
+    )
+    assert lines == ["0", "parent"]
+
+
+def test_those_who_wait_in_an_executors_threads_are_the_parents(script):
+    lines = script(
+        THREADED
+        + """
+executor.line = None
+go, waits = threading.Event(), threading.Event()
+async def event():
+    while not go.is_set():
+        await asyncio.sleep(0.001)
+async def until_it_waits():
+    while not task._lease or not task._lease.targets:
+        await asyncio.sleep(0.001)
+end = group.spawn(event)
+task = group.spawn(lambda: end.result())
+group.spawn(until_it_waits).result()
+fork(lambda: say(child.spawn(lambda: threading.current_thread().name).result()))()
+go.set()
+assert group.join()
+"""
+    )
+    assert lines == ["executor"]
