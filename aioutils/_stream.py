@@ -91,6 +91,9 @@ class Stream(Handout, Closing, Generic[T]):
                 if not in_time:
                     self._time_is_up()
                 self._asking = False
+        except GeneratorExit:  # nothing can be awaited any more: the iterator's own end cleans up
+            self._asking = False
+            raise
         except BaseException as error:
             await self._aleave(error)
             self._hand.ride(error)

@@ -37,6 +37,28 @@ async def test_break_cancels_the_rest_and_its_clean_up_ends_with_the_block(make_
     assert log == ["cleaned up"]
 
 
+@pytest.mark.parametrize("kind", ["imap", "yielder"])
+@on_a_loop
+async def test_a_coroutine_that_is_closed_as_it_waits_for_an_item_ends_and_so_do_the_items(kind):
+    async def consume():
+        async for _ in tool.imap(until_cancelled, [log]) if kind == "imap" else tool:
+            raise AssertionError
+
+    log = []
+    tool = Pool(1) if kind == "imap" else Yielder()
+    if kind == "yielder":
+        tool.spawn(until_cancelled(log))
+    consumer = consume()
+    steps = consumer.__await__()
+    steps.send(None)
+    await start_all()
+    consumer.close()
+    async with asyncio.timeout(5):
+        while not log:
+            await asyncio.sleep(0.001)
+    await tool.aclose()
+
+
 @on_a_loop
 async def test_aclose_of_an_iterator_waits_for_the_clean_up_of_what_it_cancels():
     async def item(n):
