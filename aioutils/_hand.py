@@ -1,5 +1,6 @@
 """What is handed out of a finished job, and what becomes of failures: strategies side by side."""
 
+import asyncio
 from concurrent.futures import CancelledError
 from typing import TYPE_CHECKING, Any
 
@@ -36,8 +37,11 @@ class Hand:
             del job
 
     def end(self, error: BaseException | None) -> None:
-        """After the last; `error` is what the source raised."""
+        """After the last; `error` is what the source raised. If it was cancelled, those who
+        iterate were not: asyncio's own exception would end their task as if they had been."""
         try:
+            if isinstance(error, asyncio.CancelledError):
+                raise CancelledError("the source was cancelled from within") from error
             if error is not None:
                 raise error
         finally:

@@ -7,14 +7,12 @@
 - An iteration has its loop for as long as it lasts, even if its thread ends before it.
 """
 
-import asyncio
 import atexit
 import logging
 import sys
 import threading
 import time
 from collections.abc import AsyncIterable, Awaitable
-from concurrent.futures import CancelledError
 from contextvars import copy_context
 from queue import SimpleQueue
 from typing import Any, TypeVar
@@ -68,7 +66,7 @@ class SyncCalls(Tool):
         tool = SyncCalls(within=self)
         order = CompletionOrder()
         source = AsyncSource(_Demand(tool, order), items, tool._scheduler)
-        return _Items(tool, order, _Straight(tool._scheduler, order), source)
+        return _Items(tool, order, Hand(tool._scheduler, order), source)
 
     def can_wait_here(self) -> bool:
         loop = self._scheduler.loop
@@ -98,18 +96,6 @@ class _Items(Stream[T]):
         if not self._over:
             refuse(self._scheduler.bound(), self, _FIX)  # before it would be the end of it
         return super().__next__()
-
-
-class _Straight(Hand):
-    """Hands out the items themselves, and raises what their source raised."""
-
-    def end(self, error: BaseException | None) -> None:
-        try:
-            if isinstance(error, asyncio.CancelledError):
-                raise CancelledError("an iteration was cancelled from within") from error
-            super().end(error)
-        finally:
-            del error
 
 
 class _Demand(Each):

@@ -96,7 +96,7 @@ def test_after_a_failure_it_has_ended():
 def test_a_cancellation_from_within_is_not_taken_for_the_end():
     iterator = fails_at.sync(1, asyncio.CancelledError())
     assert next(iterator) == 0
-    with pytest.raises(CancelledError, match="cancelled from within"):
+    with pytest.raises(CancelledError, match="source was cancelled from within"):
         next(iterator)
 
 

@@ -40,10 +40,19 @@ def test_a_cancellation_in_an_async_source_does_not_pass_for_its_end(method, iso
         yield 1
         raise asyncio.CancelledError  # of something that it awaited
 
+    async def iterate():
+        async with Pool(3) as pool:
+            stream = getattr(pool, method)(double, numbers(), isolate=isolate)
+            assert await anext(stream) == 2
+            with pytest.raises(CancelledError, match="source was cancelled from within"):
+                await anext(stream)
+            return 1
+
     stream = getattr(Pool(3), method)(double, numbers(), isolate=isolate)
     assert next(stream) == 2
-    with pytest.raises(asyncio.CancelledError):
+    with pytest.raises(CancelledError, match="source was cancelled from within"):
         next(stream)
+    assert asyncio.run(iterate()) == 1
 
 
 class Outcome(BaseException):
