@@ -26,6 +26,7 @@ from ._warnings import warn_blocked
 
 if TYPE_CHECKING:
     from ._job import Job
+    from ._lease import Lend
 
 
 class Election(Driven):
@@ -41,6 +42,7 @@ class Election(Driven):
         self._drivers_thread = 0
         self._waiting: list[Wait] = []
         self.blocked_by: Job | None = None  # a task that waits in it, for another loop
+        self.callers: list[Lend] = []  # functions that wait on it, and keep their slots for that
         self.lost: list[str] = []  # whose tasks a host left unfinished as it closed it
 
     def is_taken_here(self) -> bool:

@@ -10,6 +10,8 @@ change on the loop of their task.
 """
 
 import asyncio
+from collections.abc import Callable, Generator
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from contextvars import ContextVar
 from functools import partial
 
@@ -19,6 +21,8 @@ from ._loop import Loop
 from ._place import lending
 from ._waiting import Moment, Waitable
 from .errors import DeadlockError
+
+Lend = Callable[[], AbstractContextManager[None]]
 
 current: ContextVar[Job | None] = ContextVar("aioutils.current", default=None)
 
@@ -58,29 +62,50 @@ def block(loop: Loop, target: Waitable, timeout: float | None, fix: str) -> bool
             return loop.wait(target, timeout)
         finally:
             del target  # the frames of a failure lead to this one
-    lane, own = me._lane, me._lane.scheduler.loop
+    own = me._lane.scheduler.loop
     assert own is not None
     here = own.is_here()  # an async task blocks its loop to wait on another one
     outer = own.blocked_by  # of a signal handler in such a wait
+    lend = partial(_lent, me, own, None if here else lending())
     enter(me, target, fix, own if here else None)
     try:
-        if here:
-            try:
+        if target.lends:
+            with lend():
                 return loop.wait(target, timeout, job=me)
-            finally:
-                own.blocked_by = outer
-        if not target.lends:
+        loop.callers.append(lend)
+        try:
             return loop.wait(target, timeout, job=me)
-        lane.scheduler.post(partial(lane.lend, me))
-        with lending():  # the thread; until the slot is back, which one in its line may hold
-            try:
-                return loop.wait(target, timeout, job=me)
-            finally:
-                back = _Return(me)
-                lane.scheduler.post(back.ask)
-                own.wait(back, job=me)
+        finally:
+            loop.callers.remove(lend)
     finally:
+        if here:
+            own.blocked_by = outer
         leave(me, target)
+
+
+@contextmanager
+def _lent(job: Job, own: Loop, thread: Lend | None) -> Generator[None, None, None]:
+    """While a job waits in sync code: its slot and its thread, unless it blocks its own loop; and
+    those of the functions that wait on its loop for a call, which is their own work."""
+    with ExitStack() as stack:
+        for lend in tuple(own.callers):
+            stack.enter_context(lend())
+        if thread is not None:
+            stack.enter_context(_lent_slot(job, own, thread))
+        yield
+
+
+@contextmanager
+def _lent_slot(job: Job, own: Loop, thread: Lend) -> Generator[None, None, None]:
+    lane = job._lane
+    lane.scheduler.post(partial(lane.lend, job))
+    with thread():  # until the slot is back, which one in the thread's line may hold
+        try:
+            yield
+        finally:
+            back = _Return(job)
+            lane.scheduler.post(back.ask)
+            own.wait(back, job=job)
 
 
 def refuse(loop: Loop, target: Waitable, fix: str) -> None:

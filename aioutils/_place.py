@@ -206,10 +206,10 @@ class _Here(threading.local):
 _here = _Here()
 
 
-def lending() -> AbstractContextManager[None]:
-    """While the calling thread waits: the executor's, if it is one of an executor's."""
+def lending() -> Callable[[], AbstractContextManager[None]]:
+    """What lends the calling thread, from whatever thread, if it is one of an executor's."""
     place = _here.place
-    return nullcontext() if place is None else place.lending()
+    return nullcontext if place is None else place.lending
 
 
 def _after_fork() -> None:

@@ -81,7 +81,8 @@ class SyncCalls(Tool):
 
 
 class SyncCall(Task[T]):
-    """One call. It is its caller's own work: a function that waits for it keeps its slot."""
+    """One call. It is its caller's own work: a function that waits for it keeps its slot, until
+    the call itself waits for a task."""
 
     __slots__ = ()
     lends = False

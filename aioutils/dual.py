@@ -154,7 +154,8 @@ def dual(function: Callable[P, R]) -> Dual[P, R]:
     that the thread keeps from call to call, so that connections survive; the loop ends with the
     thread. A call inside another one, in sync code that it calls, has a loop of its own. It
     sees the context variables of its caller; what it changes there stays its own. A plain
-    function in a `Pool` keeps its slot meanwhile.
+    function in a `Pool` keeps its slot meanwhile, and lends it while sync code in the call waits
+    for a task.
 
     Of an async generator, `sync` gives an iterator, whose `close()`, or leaving the ``for``,
     runs the generator's ``finally`` blocks; it runs only while the next item is waited for.
