@@ -170,12 +170,13 @@ class Admission(Roster):
         self.running.discard(job)
 
     def _lose(self) -> bool:
+        """No other thread can be at it: that loop runs no more."""
         jobs = [job for job in [*self.running, *self.parked] if job._state is RUNNING]
         for job in jobs:
             job._state = CANCELLED
             self._inbox.append(partial(self._end_lost, job))
         self.running.clear()
-        self.parked = [job for job in self.parked if job._state is WAITING]
+        self.parked[:] = [job for job in self.parked if job._state is WAITING]
         for lane in self.lanes:
             lane.returning.clear()
             lane.held = 0
@@ -185,6 +186,8 @@ class Admission(Roster):
         runner, job._runner = job._runner, None
         if runner is not None:
             forget(runner)
+        _work.close(job._work)  # if it could not even begin
+        job._work = job._context = None
         job.tell()
         self._hand_out(job)
 

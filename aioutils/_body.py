@@ -9,7 +9,7 @@ from collections.abc import Coroutine
 from typing import Any
 
 from ._scheduler import Scheduler
-from ._steps import cancel_again
+from ._steps import cancel_again, requests
 
 
 class Body:
@@ -17,6 +17,8 @@ class Body:
         self._scheduler = scheduler
         self._task = asyncio.current_task()
         self._cancelled = False
+        self._before: int = requests()
+        self._tie = scheduler.tie_running(scheduler)  # nobody binds it elsewhere inside the block
         scheduler.on_failing = self._cancel
 
     def _cancel(self) -> None:
@@ -29,7 +31,7 @@ class Body:
         self._scheduler.on_failing = None
         if not self._cancelled or self._task is None:
             return False
-        return self._task.uncancel() == 0
+        return self._task.uncancel() == self._before
 
     async def clean_up(
         self, leaving: Coroutine[Any, Any, None], error: BaseException | None = None
@@ -40,9 +42,11 @@ class Body:
         except asyncio.CancelledError:
             if error is None:
                 raise
-            cancel_again()  # the block's own exception leaves
+            cancel_again(self._before)  # the block's own exception leaves
         except GeneratorExit:  # given up: there may be no loop any more
             raise
         except BaseException:
-            cancel_again()
+            cancel_again(self._before)
             raise
+        finally:
+            del self._tie

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING
 from ._driven import Driven
 from ._eventloop import LoopFactory
 from ._signals import Signals
-from ._waiting import Helper, Hold, Wait
+from ._waiting import Helper, Hold, Passes, Wait
 from ._warnings import warn_blocked
 
 if TYPE_CHECKING:
@@ -98,7 +98,8 @@ class Election(Driven):
                 if not may_drive:
                     wait.open_mailbox()
                     if self.private and wait.helper is None:
-                        warn_blocked()
+                        if not isinstance(wait.target, Passes):
+                            warn_blocked()
                         wait.helper = Helper(self, wait)
                         wait.helper.start()
                     if wait.helper is not None:

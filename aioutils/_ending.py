@@ -33,7 +33,7 @@ def leave(scheduler: Scheduler, on_exit: OnExit, error: BaseException | None) ->
 def _refuse(scheduler: Scheduler) -> None:
     """Where nothing is under way, there is nothing that would wait for itself."""
     if scheduler.loop is not None and (scheduler.parked or not scheduler.is_idle()):
-        refuse(scheduler.loop, Ended(scheduler), FIX)
+        refuse(scheduler.bound(), Ended(scheduler), FIX)
 
 
 async def aleave(scheduler: Scheduler, on_exit: OnExit, error: BaseException | None) -> None:

@@ -57,6 +57,8 @@ class Flow(Task[None]):
 class _Room(Waitable):
     """The moment at which fewer than `buffer` items wait, or nobody hands out any more."""
 
+    paces = True
+
     def __init__(self, flow: Flow, room: Moment, buffer: int) -> None:
         self._flow, self._buffer = flow, buffer
         self._room = room

@@ -143,7 +143,7 @@ class Results(Hand):
     def make_room(self) -> None:
         if self._room.is_watched():
             self._scheduler.post(self._room.tell)
-        elif self._scheduler.main.gate is not None:
+        elif self._scheduler.main.buffer is not None:
             self._scheduler.wake()
 
     def give(self, job: Job) -> Any:

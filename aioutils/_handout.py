@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from ._tool import Tool
 
 _log = logging.getLogger("aioutils")
-WAIT, END = object(), object()
+WAIT, LOOK, END = object(), object(), object()
 
 
 class Handout(Waitable):
@@ -54,7 +54,7 @@ class Handout(Waitable):
         self._over = False
 
     def _step(self) -> Any:
-        """The next item, or WAIT, or END."""
+        """The next item, or WAIT, or END; LOOK: what was pulled took its time, and is to begin."""
         if not self._begun:
             self._begun = True
             if self._hand.plain:
@@ -73,7 +73,8 @@ class Handout(Waitable):
                 if item is not SKIP:
                     return item
             elif self._source is not None and self._source.may_pull():
-                self._pull(self._source)
+                if self._source.pull():
+                    return LOOK
             elif self._at_end():
                 self._over = True
                 self._order.tell()  # another thread may wait for the next result
@@ -83,11 +84,6 @@ class Handout(Waitable):
                     self._source.crew.refill()
                 return WAIT
         return END
-
-    def _pull(self, source: Source | AsyncSource) -> None:
-        loop = self._scheduler.loop
-        if source.pull() and loop is not None and not loop.is_here():
-            loop.run_once(current.get())  # it takes its time
 
     def _left(self) -> float | None:
         return None if self._deadline is None else max(0.0, self._deadline - monotonic())

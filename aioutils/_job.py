@@ -111,6 +111,15 @@ class Job(Waitable):
                 return
             notify()
 
+    def wanted(self, now: bool) -> None:
+        lane = self._lane
+        if lane.buffer is not None:
+            if now:
+                lane.wanted.append(self)
+            else:
+                lane.wanted.remove(self)
+            lane.scheduler.wake()
+
     def blockers(self) -> "Iterable[Waitable]":
         """What must happen before this job can end."""
         if self._lease is not None:

@@ -76,7 +76,7 @@ def join(scheduler: Scheduler, timeout: float | None) -> Ended | None:
     ended = Ended(scheduler)
     if ended.reached():
         return ended
-    if timeout == 0:
+    if timeout is not None and timeout <= 0:
         scheduler.look(ended, FIX)
     else:
         scheduler.block(ended, timeout, FIX)
@@ -88,7 +88,7 @@ async def wait(scheduler: Scheduler, timeout: float | None) -> Ended | None:
     tie = scheduler.tie_running(scheduler)
     ended = Ended(scheduler)
     try:
-        if timeout == 0:
+        if timeout is not None and timeout <= 0:
             for _ in range(3):  # as many passes as Loop.run_once() makes
                 if not ended.reached():
                     await asyncio.sleep(0)

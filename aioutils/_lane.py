@@ -6,18 +6,20 @@ happens on the loop.
 """
 
 from collections import deque
-from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from ._job import Job
+from ._job import WAITING, Job
 from ._lease import Turn
 
 if TYPE_CHECKING:
     from ._scheduler import Scheduler
 
 
+_nobody: list[Job] = []
+
+
 class Lane:
-    __slots__ = ("dead", "gate", "held", "returning", "scheduler", "size", "waiting")
+    __slots__ = ("buffer", "dead", "held", "returning", "scheduler", "size", "waiting", "wanted")
 
     def __init__(self, scheduler: "Scheduler", size: int | None) -> None:
         self.scheduler: Scheduler = scheduler
@@ -26,13 +28,22 @@ class Lane:
         self.waiting: deque[Job] = deque()
         self.dead: int = 0  # jobs in `waiting` that were cancelled
         self.returning: deque[Turn] = deque()  # who lent a slot and wants it back
-        self.gate: Callable[[], bool] | None = None  # True: nobody new
+        self.buffer: int | None = None  # results that may wait to be handed out: then nobody new
+        self.wanted: list[Job] = _nobody  # with a buffer: whose end somebody outside waits for
 
     def free(self, most: int) -> int:
         """How many could start now, `most` at most."""
-        if self.gate is not None:
-            most = 0 if self.gate() else min(most, 1)  # each may end at once, and be one more
+        if self.buffer is not None:
+            most = min(most, self._opening())
         return most if self.size is None else min(most, self.size - self.held)
+
+    def _opening(self) -> int:
+        """One at a time, which may end at once, and be one more. While somebody waits for a job in
+        the line, whoever stands before it comes too: it may be the consumer himself."""
+        scheduler, order = self.scheduler, self.scheduler.order
+        assert order is not None and self.buffer is not None
+        shut = not scheduler.ending and order.is_full(self.buffer, self)
+        return int(not shut or any(job._state is WAITING for job in tuple(self.wanted)))
 
     def release(self) -> None:
         """A slot became free: to one who lent his, before anybody new."""
@@ -45,8 +56,8 @@ class Lane:
 
     def lend(self, job: Job) -> None:
         lease = job._lease
-        if self.gate is not None:
-            self.scheduler.wake()  # who waits may wait for one that the gate keeps out
+        if self.buffer is not None:
+            self.scheduler.wake()  # who waits may wait for one that is kept out
         if self.size is None or lease is None:
             return
         lease.waits += 1

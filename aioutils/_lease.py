@@ -58,9 +58,11 @@ def block(loop: Loop, target: Waitable, timeout: float | None, fix: str) -> bool
     me = _running_job()
     refuse(loop, target, fix)
     if me is None:
+        target.wanted(True)
         try:
             return loop.wait(target, timeout)
         finally:
+            target.wanted(False)
             del target  # the frames of a failure lead to this one
     own = me._lane.scheduler.loop
     assert own is not None
@@ -131,7 +133,11 @@ async def pause(target: Waitable, fix: str, timeout: float | None = None) -> boo
     """Waits in async code, on the running loop. False: time is up."""
     me = _running_job()
     if me is None:
-        return await until(target, timeout)
+        target.wanted(True)
+        try:
+            return await until(target, timeout)
+        finally:
+            target.wanted(False)
     own = me._lane.scheduler.loop
     enter(me, target, fix)
     lends = own is not None and own.is_here()

@@ -96,13 +96,18 @@ class Loop(Election):
 
     def run_once(self, job: Waitable | None) -> None:
         """Does what can be done without waiting for anything; nothing if another one drives."""
+        if asyncio._get_running_loop() is not None:
+            if self.private and not self.runs_now():
+                self.wait(Passes(self.event_loop), job=job)  # which has a helper do it
+            return
         wait = Wait(self, None)
         signals = Signals(wait.wake)
         try:
             with signals:
                 try:
-                    if self.private and asyncio._get_running_loop() is None and self._elect(wait):
-                        wait.target = Passes(self.event_loop)  # it stops the loop it passes over
+                    if self.private and self._elect(wait):
+                        wait.target = Passes(self.event_loop)
+                        wait.begin()
                         self._drive(wait, None, signals)
                 finally:
                     self._resign(wait)  # while no signal can interrupt that

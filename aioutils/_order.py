@@ -7,9 +7,13 @@ that it can be told without a lock.
 
 import threading
 from collections import deque
+from typing import TYPE_CHECKING
 
-from ._job import RUNNING, Job
+from ._job import RUNNING, WAITING, Job
 from ._waiting import Moment
+
+if TYPE_CHECKING:
+    from ._lane import Lane
 
 
 class Order(Moment):
@@ -46,8 +50,8 @@ class Order(Moment):
         """True if others are to be handed out before the results of `flow`."""
         return False
 
-    def is_full(self, most: int) -> bool:
-        """True if nothing new is to start, and something will be handed out without it."""
+    def is_full(self, most: int, lane: "Lane") -> bool:
+        """True if nothing new of the lane is to start, and something comes without it."""
         return self.backlog() >= most
 
     def ready(self) -> bool:
@@ -151,14 +155,18 @@ class SpawnOrder(Order):
     def is_behind(self, flow: Job) -> bool:
         return not (self._line and self._line[0] is flow)
 
-    def is_full(self, most: int) -> bool:
+    def is_full(self, most: int, lane: "Lane") -> bool:
         if self.backlog() < most:
             return False
         if self.ready():
             return True
         first = self._line[0] if self._line else None
-        waits = first is not None and first._lease is not None and bool(first._lease.targets)
-        return first is not None and first._state is RUNNING and not waits
+        if first is None:
+            return False
+        if first._state is WAITING:
+            return first._lane is not lane  # it starts by itself, in the other one
+        targets = () if first._lease is None else tuple(first._lease.targets)
+        return first._state is RUNNING and all(target.paces for target in targets)
 
     def ready(self) -> bool:
         if not self.finished and self._line:

@@ -16,6 +16,7 @@ from functools import partial
 from . import _work
 from ._admission import Admission
 from ._job import CANCELLED, RUNNING, WAITING, Job, at_once
+from ._lease import current
 from ._options import Options
 from ._order import Order
 from ._runner import forget
@@ -90,7 +91,7 @@ class Scheduler(Admission):
             return True
 
     def cancel_all(self) -> None:
-        """Everything that is unfinished when it takes effect, and nothing that comes later."""
+        """Everything that is unfinished, and what that spawns until it takes effect."""
         with held():
             for lane in self.lanes:
                 for job in tuple(lane.waiting):
@@ -99,7 +100,13 @@ class Scheduler(Admission):
 
     def _cancel_unfinished(self) -> None:
         for job in self.unfinished():
-            self.ask(job)
+            if job._state is RUNNING or self._is_spawner_of(job):
+                self.ask(job)
+
+    def _is_spawner_of(self, job: Job) -> bool:
+        """True of a job in the line that a task of this tool spawned."""
+        spawner = None if job._context is None else job._context.get(current)
+        return spawner is not None and spawner._lane.scheduler is self
 
     def ask(self, job: Job) -> None:
         """Cancels it, unless it was asked to end before: then it cleans up already."""

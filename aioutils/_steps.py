@@ -6,7 +6,9 @@ loop; a cancellation is raised at the end.
 """
 
 import asyncio
+import sys
 from collections.abc import Callable, Generator
+from functools import partial
 from time import monotonic
 from typing import TypeVar
 
@@ -58,6 +60,7 @@ def _run(steps: Steps[T], wait: Callable[[Waitable], object]) -> T:
 async def arun(steps: Steps[T], scheduler: Scheduler, fix: str, *, ends_all: bool = True) -> T:
     """`ends_all`: it waits for the end of the tool, which a cancellation hastens."""
     cancelled: asyncio.CancelledError | None = None
+    before = requests()
     try:
         target = next(steps)
         while True:
@@ -80,11 +83,32 @@ async def arun(steps: Steps[T], scheduler: Scheduler, fix: str, *, ends_all: boo
         if cancelled is not None:
             raise cancelled from None
         return end.value  # type: ignore[no-any-return]
+    except Exception:
+        if cancelled is not None:  # a failure goes before it
+            cancel_again(before)
+        raise
 
 
-def cancel_again() -> None:
-    """Of the running task, whose cancellation gave way to a failure: at its next `await`."""
-    task = asyncio.current_task()
-    if task is not None and task.cancelling():
+def cancel_again(before: int) -> None:
+    """Of the running task, whose cancellation gave way to a failure: at its next `await`, unless
+    somebody takes the request back until then. `before`: requests that are not to be heeded."""
+    task = asyncio.current_task() if asyncio._get_running_loop() is not None else None
+    if task is None or task.cancelling() <= before:
+        return
+    again = partial(_cancel_again, task, task.cancelling())
+    if sys.version_info >= (3, 13):
+        again()
+    else:  # uncancel() does not take back what was not delivered yet
+        asyncio.get_running_loop().call_soon(again)
+
+
+def _cancel_again(task: asyncio.Task[object], requests: int) -> None:
+    if not task.done() and task.cancelling() >= requests:
         task.uncancel()
         task.cancel()
+
+
+def requests() -> int:
+    """How many to cancel the running task there were."""
+    task = asyncio.current_task()
+    return 0 if task is None else task.cancelling()

@@ -5,12 +5,12 @@ from typing import Generic, Self, TypeVar
 
 from ._dropping import drop_iteration
 from ._failures import passes_unseen
-from ._handout import END, WAIT, Handout
+from ._handout import END, LOOK, WAIT, Handout
 from ._job import DONE
 from ._later import Later
 from ._lease import pause
 from ._source import Closing
-from ._steps import arun, cancel_again, run
+from ._steps import arun, cancel_again, requests, run
 from .errors import DeadlockError, WrongLoopError
 
 T = TypeVar("T")
@@ -44,9 +44,11 @@ class Stream(Handout, Closing, Generic[T]):
                 del job
         try:
             self._over or self._tool._opened()
-            while (item := self._step()) is WAIT:
+            while (item := self._step()) is WAIT or item is LOOK:
                 self._asking, left = True, self._left()
-                if not self._scheduler.block(self, left, _FIX):
+                if item is LOOK:
+                    self._scheduler.look(self, _FIX)
+                elif not self._scheduler.block(self, left, _FIX):
                     self._time_is_up()
                 self._asking = False
         except BaseException as error:
@@ -81,7 +83,12 @@ class Stream(Handout, Closing, Generic[T]):
     async def __anext__(self) -> T:
         try:
             self._over or self._tool._opened()
-            while (item := self._step()) is WAIT:
+            while (item := self._step()) is WAIT or item is LOOK:
+                if item is LOOK:
+                    if self._scheduler.loop is None:
+                        self._scheduler.bind_running(self)
+                    await asyncio.sleep(0)
+                    continue
                 self._asking = True
                 tie = self._scheduler.tie_running(self)
                 try:
@@ -107,6 +114,7 @@ class Stream(Handout, Closing, Generic[T]):
 
     async def _aleave(self, error: BaseException) -> None:
         """A failure goes before a cancellation from outside, which is then requested anew."""
+        before = requests()
         try:
             if self._was_refused(error):
                 self._give_up()
@@ -118,7 +126,7 @@ class Stream(Handout, Closing, Generic[T]):
         except asyncio.CancelledError:
             if passes_unseen(error):
                 raise
-            cancel_again()
+            cancel_again(before)
 
     async def aclose(self) -> None:
         """`close` in async code."""

@@ -26,6 +26,7 @@ class Waitable:
 
     __slots__ = ()
 
+    paces = False  # who waits for it waits for those who take his results, and goes on by himself
     lends = True  # a function that waits for it in a worker thread lends its slot meanwhile
 
     def reached(self) -> bool:
@@ -36,6 +37,9 @@ class Waitable:
 
     def unwatch(self, notify: Callable[[], None]) -> object:
         """The end of watching."""
+
+    def wanted(self, now: bool) -> None:
+        """Somebody outside of all tasks waits for it, from now on, or no more."""
 
     def blockers(self) -> "Iterable[Waitable]":
         """What must be reached before; for finding those who wait for themselves."""
@@ -218,16 +222,20 @@ class Helper(Waitable):
         return self._over or target is None or target.reached()
 
 
-class Passes(Waitable):
+class Passes(Moment):
     """One look at everything: I/O, then new work, then the first steps of that work."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop, passes: int = 3) -> None:
+        super().__init__()
         self._loop, self._left = loop, passes
-        loop.call_soon(self._next)
+        loop.call_soon_threadsafe(self._next)
 
     def _next(self) -> None:
         self._left -= 1
-        self._loop.call_soon(self._next) if self._left else self._loop.stop()
+        if self._left:
+            self._loop.call_soon(self._next)
+        else:
+            self.tell()
 
     def reached(self) -> bool:
         return not self._left

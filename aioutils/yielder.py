@@ -79,9 +79,9 @@ class Yielder(Tool):
         self._room = Moment()
         self._buffer = size or 1000
         if buffer is not None:
-            most = self._buffer = check_positive(type(self).__name__, "buffer", buffer)
+            self._buffer = check_positive(type(self).__name__, "buffer", buffer)
             for lane in scheduler.lanes:
-                lane.gate = lambda: not scheduler.ending and order.is_full(most)
+                lane.buffer, lane.wanted = buffer, []
 
     @overload
     def spawn(self, work: AsyncIterable[Any], /) -> Task[None]: ...

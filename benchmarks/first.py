@@ -32,7 +32,8 @@ def aioutils_first(n):
     with Yielder() as results:
         for item in items:
             results.spawn(two_waits(*item))
-        next(iter(results))
+        rest = iter(results)  # held: to let it go cancels the others, which is not measured
+        next(rest)
         return perf_counter() - start
 
 

@@ -416,3 +416,71 @@ async def test_a_failure_leaves_an_iteration_whose_items_wait_for_who_iterates()
     async with Pool(5) as pool:
         iterating = pool.spawn(iterate)
         assert await iterating == "left"
+
+
+# ---- cancellations from outside: none is lost, none comes twice ---------------------------
+
+
+async def fails_in_cleaning_up(log):
+    try:
+        await asyncio.Event().wait()
+    finally:
+        log.append("cleaning up")
+        await asyncio.sleep(0.02)
+        raise LookupError("in the clean-up")
+
+
+@on_a_loop
+async def test_a_timeout_around_a_block_whose_clean_up_fails_cancels_nothing_later(make):
+    for _ in range(2):
+        log = []
+        with pytest.raises((ExceptionGroup, LookupError)):
+            async with asyncio.timeout(0.01), make() as tool:
+                tool.spawn(fails_in_cleaning_up(log))
+                await asyncio.sleep(3600)
+        assert log == ["cleaning up"]
+        assert asyncio.current_task().cancelling() == 0
+        await asyncio.sleep(0)
+        await asyncio.sleep(0.01)
+
+
+@pytest.mark.parametrize("on_error", ["continue", "cancel"])
+@on_a_loop
+async def test_a_block_in_the_clean_up_of_a_cancelled_task_heeds_no_old_request(make, on_error):
+    async def cancelled():
+        try:
+            await asyncio.Event().wait()
+        finally:
+            with pytest.raises((ExceptionGroup, LookupError)):
+                async with Group(on_error=on_error) as group:
+                    group.spawn(fails(LookupError()))
+                    await asyncio.sleep(0.01)
+            await asyncio.sleep(0)
+            log.append("cleaned up")
+
+    log = []
+    task = asyncio.create_task(cancelled())
+    await start_all()
+    task.cancel()
+    await asyncio.wait([task])
+    assert log == ["cleaned up"] and task.cancelled()
+
+
+@on_a_loop
+async def test_a_cancellation_that_gave_way_to_a_failure_of_aclose_comes_with_the_next_await(make):
+    async def closes():
+        with pytest.raises(ExceptionGroup):
+            await tool.aclose()
+        log.append(asyncio.current_task().cancelling())
+        await asyncio.sleep(0)
+        await asyncio.sleep(3600)
+
+    log, tool = [], make()
+    tool.spawn(fails_in_cleaning_up(log))
+    await tool.spawn(returns(1))
+    task = asyncio.create_task(closes())
+    await asyncio.sleep(0.01)
+    assert log == ["cleaning up"]
+    task.cancel()
+    await asyncio.wait([task])
+    assert log == ["cleaning up", 1] and task.cancelled()

@@ -4,7 +4,8 @@ stands still."""
 import asyncio
 import threading
 
-from four_tools import forever, returns
+import pytest
+from four_tools import MAKERS, finish, forever, returns
 from on_a_loop import on_a_loop
 
 from aioutils import Group, Pool
@@ -79,3 +80,28 @@ def test_whoever_holds_the_loop_still_ends_it_if_its_last_tool_is_closed_meanwhi
     monkeypatch.setattr(Loop, "let_go", let_go_late)
     task.cancel()
     assert loop.is_closed()
+
+
+@pytest.mark.parametrize("make", MAKERS.values(), ids=MAKERS)
+def test_cancel_leaves_alone_what_is_spawned_after_it_though_the_loop_was_busy(make, in_thread):
+    async def block():
+        blocked.set()
+        released.wait(5)
+
+    async def spawns():
+        children.append(tool.spawn(forever()))
+        await block()
+        await forever()
+
+    blocked, released, children = threading.Event(), threading.Event(), []
+    tool = make()
+    early = tool.spawn(spawns())
+    end = in_thread(finish, tool)
+    assert blocked.wait(5)
+    tool.cancel()
+    late = tool.spawn(returns("late"))
+    released.set()
+    end()
+    assert late.result() == "late"
+    assert early.cancelled() and children[0].cancelled()
+    tool.close()

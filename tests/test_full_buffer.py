@@ -1,6 +1,8 @@
 """A yielder whose `buffer` is full, and whose results nobody takes any more, ends all the same."""
 
 import asyncio
+import sys
+import time
 
 import pytest
 from on_a_loop import on_a_loop
@@ -152,3 +154,68 @@ def test_results_that_were_left_behind_do_not_fill_the_buffer(kind, leave):
         del stream
         y.spawn(give(6))
         assert list(y.yielding(timeout=1)) == [6]
+
+
+@kinds
+@pytest.mark.parametrize("size", [None, 2])
+def test_who_consumes_may_wait_for_a_task_that_the_buffer_keeps_out(kind, size):
+    y, got = kind(size, buffer=2), []
+    for n in range(6):
+        y.spawn(give(n))
+    for result in y:
+        got.append(result)
+        if result in (0, 5):
+            assert y.spawn(give(f"after {result}")).result() == f"after {result}"
+    assert sorted(map(str, got)) == sorted([*"012345", "after 0", "after 5"])
+
+
+@kinds
+@on_a_loop
+async def test_who_consumes_may_await_a_task_that_the_buffer_keeps_out(kind):
+    got = []
+    async with kind(buffer=2) as y:
+        for n in range(6):
+            y.spawn(give(n))
+        async for result in y:
+            got.append(result)
+            if result == 0:
+                assert await y.spawn(give("after")) == "after"
+    assert sorted(map(str, got)) == sorted([*"012345", "after"])
+
+
+@pytest.mark.parametrize("buffer", [1, 2, 5])
+def test_streams_behind_a_paused_one_do_not_begin_while_the_buffer_is_full(buffer):
+    begun = ended = 0
+
+    async def stream(n):
+        nonlocal begun, ended
+        begun += 1
+        for i in range(20):
+            yield n, i
+        ended += 1
+
+    y, most = OrderedYielder(2, buffer=buffer), 0
+    for n in range(30):
+        y.spawn(stream(n))
+    for _ in y:
+        most = max(most, begun - ended)
+    assert most <= 3 and ended == 30
+
+
+@pytest.mark.skipif(sys.version_info < (3, 12), reason="a slice of tasks begins before one ends")
+def test_behind_a_function_that_has_not_begun_no_more_than_the_buffer_ends():
+    started, most = 0, 0
+
+    async def count(n):
+        nonlocal started
+        started += 1
+        return n
+
+    y = OrderedYielder(buffer=2)
+    y.spawn(lambda: time.sleep(0.02) or -1)
+    for n in range(200):
+        y.spawn(count(n))
+    for taken, result in enumerate(y):
+        assert result == taken - 1
+        most = max(most, started - taken)
+    assert most <= 3

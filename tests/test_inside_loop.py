@@ -301,3 +301,29 @@ async def test_an_interrupt_that_comes_with_what_was_waited_for_leaves_after_the
             patch.setattr(Loop, "_drive", leave_slowly)
             task.result()
         assert log == ["cleaned up"]
+
+
+@on_a_loop
+async def test_joining_for_no_time_at_all_makes_progress_here_too():
+    async def steps():
+        for n in range(5):
+            done.append(n)
+            await asyncio.sleep(0)
+
+    group, done = Group(), []
+    group.spawn(steps())
+    for _ in range(20):
+        if group.join(0):
+            break
+    assert done == [0, 1, 2, 3, 4] and group.join(0)
+    await asyncio.to_thread(group.close)
+
+
+@on_a_loop
+async def test_waiting_for_less_than_no_time_lets_the_others_go_on():
+    group = Group()
+    task = group.spawn(asyncio.sleep(0, "done"))
+    while not await group.wait(-1):
+        pass
+    assert task.result() == "done"
+    await group.aclose()

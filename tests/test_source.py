@@ -5,6 +5,7 @@ import itertools
 import queue
 import sqlite3
 import threading
+import time
 
 import pytest
 
@@ -273,3 +274,43 @@ def test_a_source_may_spawn_into_the_pool_and_wait(isolate):
 
     pool = Pool(2)
     assert list(pool.imap(double, source(), isolate=isolate)) == [4 * n for n in range(10)]
+
+
+@both
+@methods
+@pytest.mark.parametrize("world", ["sync", "async", "sync in a loop"])
+@pytest.mark.filterwarnings("ignore:this call blocks the event loop:RuntimeWarning")
+def test_what_a_slow_source_has_given_begins_before_the_next_is_pulled(method, world, isolate):
+    pulled = begun = behind = 0
+
+    def slow():
+        nonlocal pulled, behind
+        for n in range(6):
+            time.sleep(0.005)
+            behind = max(behind, pulled - begun)
+            pulled += 1
+            yield n
+
+    async def work(n):
+        nonlocal begun
+        begun += 1
+        return n
+
+    async def in_async_code():
+        async with Pool(10) as pool:
+            stream = getattr(pool, method)(work, slow(), isolate=isolate)
+            return [n async for n in stream]
+
+    async def in_a_loop():
+        return in_sync_code()
+
+    def in_sync_code():
+        with Pool(10) as pool:
+            return list(getattr(pool, method)(work, slow(), isolate=isolate))
+
+    if world == "sync":
+        got = in_sync_code()
+    else:
+        got = asyncio.run(in_async_code() if world == "async" else in_a_loop())
+    assert sorted(got) == list(range(6))
+    assert behind <= 1
