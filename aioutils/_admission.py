@@ -10,6 +10,7 @@ import sys
 from collections.abc import Callable
 from concurrent.futures import Executor
 from functools import partial
+from itertools import repeat, starmap
 
 from . import _work
 from ._job import CANCELLED, DONE, RUNNING, WAITING, Job
@@ -18,7 +19,7 @@ from ._lease import current
 from ._loop import Loop
 from ._options import Options
 from ._order import Order
-from ._roster import Roster
+from ._roster import End, Roster
 from ._runner import LAZY, exhaust, forget, start, started
 from ._signals import leaves_by_itself
 from ._threads import Threads, call
@@ -76,7 +77,9 @@ class Admission(Roster):
                 return []  # it moved to another one, just now
             waiting = lane.waiting
             free = min(lane.free(most), len(waiting))
-            claimed = [waiting.popleft() for _ in range(free)]
+            claimed = self._claiming = []
+            # In one step: they are here or there whenever another thread forks.
+            claimed.extend(starmap(waiting.popleft, repeat((), free)))
             for job in claimed:
                 if job._state is not WAITING:
                     lane.dead -= 1
@@ -84,7 +87,7 @@ class Admission(Roster):
                 else:
                     job._state = RUNNING
             if free < len(claimed):
-                claimed = [job for job in claimed if job._state is RUNNING]
+                claimed[:] = [job for job in claimed if job._state is RUNNING]
             lane.held += free
             self._claimed += free
             self.running.update(claimed)
@@ -174,7 +177,7 @@ class Admission(Roster):
         jobs = [job for job in [*self.running, *self.parked] if job._state is RUNNING]
         for job in jobs:
             job._state = CANCELLED
-            self._inbox.append(partial(self._end_lost, job))
+            self._inbox.append(End(self._end_lost, job))
         self.running.clear()
         self.parked[:] = [job for job in self.parked if job._state is WAITING]
         for lane in self.lanes:

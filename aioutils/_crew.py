@@ -73,6 +73,15 @@ class Crew(Each):
         self._items.clear()
         return list(self._workers)
 
+    def forked(self) -> None:
+        self._items = deque(self._items)  # another one: by that, the worker that forked knows
+        super().forked()
+        self._workers &= self._scheduler.left()
+        self._hired = self._fresh = len(self._workers)
+
+    def _left(self) -> set[Job]:
+        return set(self._items)
+
     def _has_buffer(self) -> bool:
         return not self._halted and self.order.ended - self.order.taken < self._buffer
 
@@ -87,6 +96,8 @@ class Crew(Each):
         self._scheduler.submit(worker)
 
     def _leave(self, worker: Job) -> None:
+        if worker not in self._workers:
+            return  # it forked, and this is the child
         self._workers.discard(worker)
         self._hired -= 1
         if self._fresh > self._hired:  # it never started. No call: another thread may hire
@@ -117,8 +128,11 @@ class Crew(Each):
                 item._state = DONE
             except BaseException as error:
                 if self._failed(item, error):
-                    order.end(item)
+                    if items is self._items:
+                        order.end(item)
                     raise
+            if items is not self._items:  # it forked, and in this child the item has ended
+                return
             order.end(item)
             del item
             while not loop.admits:
@@ -171,7 +185,7 @@ class _Nobody:
 
     def spawn(self, job: Job) -> None: ...
     def end(self, job: Job) -> None: ...
-    def forked(self, here: bool) -> None: ...
+    def lose(self, job: Job) -> None: ...
 
 
 _nobody: Any = _Nobody()

@@ -22,7 +22,7 @@ from ._loop import Loop
 from ._owner import in_new_child
 from ._scheduler import Scheduler, _all
 from ._steps import arun, run_in_finalizer
-from ._waiting import thread_ends
+from ._threads import thread_ends
 from ._warnings import warn_dropped
 
 _log = logging.getLogger("aioutils")

@@ -6,12 +6,12 @@ All else happens on the loop.
 
 from collections.abc import Iterable
 from contextvars import copy_context
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from . import _work
-from ._job import Job
+from ._job import CANCELLED, Job
 from ._order import Order
+from ._roster import End
 
 if TYPE_CHECKING:
     from ._scheduler import Scheduler
@@ -77,11 +77,25 @@ class Each:
         self._scheduler.failures.add(job)
         self.order.spawn(job)
         self.pulled += 1
-        self._scheduler.post(partial(self.order.end, job))
+        self._scheduler.post(End(self.order.end, job))
 
     def jobs(self) -> list[Job]:
         """What is unfinished."""
         return [job for job in self._scheduler.unfinished() if job._order is self.order]
+
+    def forked(self) -> None:
+        """In the child: what was under way, with whatever thread, is cancelled there."""
+        left = self._left()
+        self.order.forked(left)
+        for _ in range(self.pulled - self.order.ended - len(left)):
+            lost = Job(self._lane, None, None, self._name)
+            lost._order, lost._state = self.order, CANCELLED
+            self.order.finished.append(lost)  # not in line: those before it may wait for room
+            self.order.ended += 1
+        self.pulled = self.order.ended + len(left)
+
+    def _left(self) -> set[Job]:
+        return {job for job in self._scheduler.left() if job._order is self.order}
 
     def _prepare(self, item: Any) -> Any:
         args = item if self._star else (item,)

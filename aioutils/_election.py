@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING
 
 from ._driven import Driven
 from ._eventloop import LoopFactory
+from ._owner import _all
 from ._signals import Signals
 from ._waiting import Helper, Hold, Passes, Wait
 from ._warnings import warn_blocked
@@ -44,6 +45,7 @@ class Election(Driven):
         self.blocked_by: Job | None = None  # a task that waits in it, for another loop
         self.callers: list[Lend] = []  # functions that wait on it, and keep their slots for that
         self.lost: list[str] = []  # whose tasks a host left unfinished as it closed it
+        _all.add(self)
 
     def is_taken_here(self) -> bool:
         """True if the calling thread drives it; a signal handler, or a finalizer, may find it

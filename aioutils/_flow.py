@@ -71,6 +71,9 @@ class _Room(Waitable):
         self._room.unwatch(notify)
         self._flow._lane.scheduler.unwatch(notify)
 
+    def forget_others(self) -> None:
+        self._room.forget_others()
+
     def reached(self) -> bool:
         order = self._flow._order
         if order is None or self._flow._lane.scheduler.ending:

@@ -54,9 +54,9 @@ def enter(me: Job, target: Waitable, fix: str, blocked: "Election | None" = None
 def leave(me: Job, target: Waitable) -> None:
     """Its end."""
     with _lock:
-        assert me._lease is not None
-        me._lease.targets.remove(target)
-        _count(target, -1)
+        if me._lease is not None:  # else a fork came in between, and nothing is counted any more
+            me._lease.targets.remove(target)
+            _count(target, -1)
 
 
 def check(me: Job, target: Waitable, fix: str) -> None:

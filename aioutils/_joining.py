@@ -65,6 +65,11 @@ class Ended(Waitable):
     def blockers(self) -> Iterable[Waitable]:
         return self._scheduler.unfinished()
 
+    @property
+    def thread(self) -> int | None:
+        """The one that waits, if it is a thread that does."""
+        return getattr(getattr(self._notify, "__self__", None), "thread", None)
+
     def _look(self) -> None:
         # Not reached: another thread spawned something just now.
         if self.reached() and self._notify is not None:  # pragma: no branch

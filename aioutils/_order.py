@@ -7,9 +7,10 @@ that it can be told without a lock.
 
 import threading
 from collections import deque
+from collections.abc import Collection
 from typing import TYPE_CHECKING
 
-from ._job import RUNNING, WAITING, Job
+from ._job import CANCELLED, RUNNING, WAITING, Job
 from ._waiting import Moment
 
 if TYPE_CHECKING:
@@ -41,6 +42,9 @@ class Order(Moment):
 
     def end(self, job: Job) -> None:
         raise AssertionError(type(self))
+
+    def lose(self, job: Job) -> None:
+        """In the child of a fork: a job that goes on in the parent only, and is cancelled here."""
 
     def backlog(self, flow: Job | None = None) -> int:
         """How many wait to be handed out; of `flow`, if that matters here."""
@@ -86,10 +90,13 @@ class Order(Moment):
         self.finished.clear()
         self.taken = self.ended
 
-    def forked(self, here: bool) -> None:
-        """In the child; `here`: of its own thread."""
-        if not here:
-            self._watchers.clear()
+    def forked(self, left: Collection[Job]) -> bool:
+        """In the child, where those that are `left` still end. Another thread may have been at any
+        line, so the counts are taken anew. False if only other threads waited for results."""
+        watched = self.is_watched()
+        self.forget_others()
+        self.ended = self.taken + len(self.finished)
+        return self.is_watched() or not watched
 
 
 class CompletionOrder(Order):
@@ -103,6 +110,9 @@ class CompletionOrder(Order):
 
     def give(self, flow: Job, job: Job) -> None:
         self.put(job)
+
+    def lose(self, job: Job) -> None:
+        self.finished.append(job)
 
     def end(self, job: Job) -> None:
         self.ended += 1
@@ -123,10 +133,20 @@ class SpawnOrder(Order):
         self._moving = False
         self._lock = threading.RLock()  # a signal handler may iterate too
 
-    def forked(self, here: bool) -> None:
-        super().forked(here)
+    def forked(self, left: Collection[Job]) -> bool:
+        goes_on = super().forked(left)
         self._lock = threading.RLock()
         self._moving = False
+        line, finished = self._line, self.finished
+        if line and finished and line[0] is finished[-1]:  # it was about to leave the line
+            line.popleft()
+        for job in line:
+            if job not in left:
+                if not job.reached():  # it is the parent's
+                    job._state = CANCELLED
+                self.ended += 1
+            self.ended += len(job.items or ())
+        return goes_on
 
     def spawn(self, job: Job) -> None:
         self._line.append(job)

@@ -44,7 +44,6 @@ class Worker(Waitable):
     def stop(self) -> None: ...
     def go_on(self) -> None: ...
     def abandon(self) -> None: ...
-    def forked(self, here: bool) -> None: ...
     def is_calling(self) -> bool:
         """True if a function of it runs in a thread."""
         raise AssertionError(type(self))
@@ -78,7 +77,6 @@ class Owner:
         self.keep: bool = True  # the event loop, for the thread's next tool
         self.hang_up: bool = False  # as it ends: nobody can close what is connected through it
         self._lock = threading.RLock()
-        _all.add(self)
 
     @classmethod
     def current(cls) -> Self:
@@ -222,10 +220,9 @@ class Owner:
         schedulers = self.schedulers
         self.__init__(None, self._factory)  # type: ignore[misc]
         self.schedulers = schedulers
-        for scheduler in schedulers:
-            scheduler.forked(here)
 
 
+# Those that a fork must reach; each comes in when it is wholly made.
 _all: "weakref.WeakSet[Owner]" = weakref.WeakSet()
 # By the id of the event loop, which its owner holds: the id can't be taken by another meanwhile.
 _owners: "weakref.WeakValueDictionary[int, Owner]" = weakref.WeakValueDictionary()
@@ -243,6 +240,7 @@ def in_new_child() -> bool:
 def _after_fork() -> None:
     global _pid
     _pid = os.getpid()
+    _owners.clear()  # a host's loop that goes on in the child has an owner anew
     for loop in tuple(_all):
         loop._forked(loop.private and loop.is_here())
 

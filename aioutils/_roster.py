@@ -4,8 +4,10 @@ Asked from any thread. A job on its way from waiting to running is in neither pl
 so whoever moves it, and whoever looks at both, holds the lock.
 """
 
+import threading
 from collections import deque
 from collections.abc import Callable, Iterable
+from functools import partial
 from typing import TYPE_CHECKING, cast
 
 from . import _eventloop, _work
@@ -21,9 +23,15 @@ if TYPE_CHECKING:
     from ._scheduler import Scheduler
 
 
+class End(partial[object]):
+    """An action for the inbox that tells of the end of its first argument, a job: what is not done
+    before a fork is done in the child as well."""
+
+
 class Roster(Bound):
     __slots__ = (
         "_claimed",
+        "_claiming",
         "_closing",
         "_hasty",
         "_inbox",
@@ -55,6 +63,7 @@ class Roster(Bound):
         self.running: set[Job] = set()
         self._telling = 0  # have ended, and are being told of, on the loop
         self._claimed: int = 0  # how many ever began to run
+        self._claiming: list[Job] = []  # out of the line, and perhaps not yet noted as running
         self.parked: list[Job] = []  # what takes no slot: contexts, first to last, and sources
         self.failures: Failures = Failures(options.on_error)
         self.closed: bool = False
@@ -138,24 +147,43 @@ class Roster(Bound):
             return first
 
     def forked(self, here: bool) -> None:
-        """In the child: what ran goes on in the parent only; what waits may run in both."""
-        running, self.running = self.running, set()
-        for job in [*running, *self.parked]:
-            job._state = CANCELLED
-            _eventloop.inherit(job)
-            _eventloop.inherit(job._runner)
-            if job._context is not None:  # about to start
-                _work.close(job._work)
-            order, job._order = job._order, None
-            if order is not None:
-                order.end(job)
-            job._lane = self.parking  # in the child the one that forked may end
-        self.parked = []
+        """In the child: what ran goes on in the parent only; what waits may run in both. `here`:
+        from inside of its loop, in this thread."""
+        self._lock = threading.RLock()
+        claiming = [job for job in self._claiming if not job.reached()]
+        for job in {*self.running, *claiming, *self.parked}:
+            self._leave_to_parent(job)
+        self.running, self.parked, self._claiming = set(), [], []
+        self._inbox = deque(action for action in self._inbox if isinstance(action, End))
+        untold = self._untold()
         for lane in self.lanes:
+            waiting = [job for job in lane.waiting if job._state is WAITING or job in untold]
+            lane.waiting = deque(waiting)
             lane.returning.clear()
-            lane.held = 0
-        self._inbox.clear()
+            lane.held = lane.dead = 0
         if not here:
             self._telling = 0
-            self._watchers.clear()  # of other threads
+        self._closing, self._hasty = self.closed, 0  # another thread closed it, or waited
+        self.forget_others()
         self._due = False
+
+    def _leave_to_parent(self, job: Job) -> None:
+        _eventloop.inherit(job)
+        _eventloop.inherit(job._runner)
+        if job._context is not None:  # about to start
+            _work.close(job._work)
+        for target in () if job._lease is None else job._lease.targets:
+            target.forget_others()
+        order, job._lease, job._order = job._order, None, None
+        if not job.reached():  # else its callbacks are being called
+            job._state = CANCELLED
+            if order is not None:
+                order.lose(job)
+        job._lane = self.parking  # in the child the one that forked may end
+
+    def left(self) -> set[Job]:
+        """In the child: those that wait, or of whose end nobody was told."""
+        return {*(job for lane in self.lanes for job in lane.waiting), *self._untold()}
+
+    def _untold(self) -> set[Job]:
+        return {action.args[0] for action in self._inbox if isinstance(action, End)}

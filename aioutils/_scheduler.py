@@ -8,7 +8,6 @@ It knows no threads and starts no loop. Who may call what:
 
 import contextlib
 import os
-import threading
 import weakref
 from collections.abc import Callable
 from functools import partial
@@ -19,6 +18,7 @@ from ._job import CANCELLED, RUNNING, WAITING, Job, at_once
 from ._lease import current
 from ._options import Options
 from ._order import Order
+from ._roster import End
 from ._runner import forget
 from ._signals import held
 from ._waiting import Hold
@@ -87,7 +87,10 @@ class Scheduler(Admission):
             if waited:
                 _work.close(job._work)
                 job._work = job._context = None
-            self._touch(partial(self._ended_unstarted if waited else self._cancel_running, job))
+            if waited:
+                self._touch(End(self._ended_unstarted, job))
+            else:
+                self._touch(partial(self._cancel_running, job))
             return True
 
     def cancel_all(self) -> None:
@@ -229,12 +232,12 @@ class Scheduler(Admission):
         self.parked.clear()
 
     def forked(self, here: bool) -> None:
-        self._lock = threading.RLock()
-        orders = [job._order for job in [*self.unfinished(), *self.parked]]
-        for order in {self.order, *self.listeners, *orders}:
-            if order is not None:
-                order.forked(here)
         super().forked(here)
+        self._stopping = 0
+        self._family.forked()
+        if self.order is not None:
+            self.order.forked(self.left())
+        self.listeners = [order for order in self.listeners if order.forked(self.left())]
         if self._threads is not None:
             self._threads.forked()
             self._threads = None
@@ -244,12 +247,10 @@ _all: "weakref.WeakSet[Scheduler]" = weakref.WeakSet()
 
 
 def _after_fork() -> None:
-    """Those that were never waited for belong to no loop; a thread may have held their locks."""
+    """After their loops, if they have any."""
     for scheduler in tuple(_all):
-        scheduler._lock = threading.RLock()
-        scheduler._family.forked()
-        if scheduler.order is not None:
-            scheduler.order.forked(here=True)
+        loop = scheduler.loop
+        scheduler.forked(loop is not None and loop.was_left_here())
 
 
 if hasattr(os, "register_at_fork"):  # pragma: no branch: not on Windows

@@ -123,7 +123,7 @@ class Signals:
     def deliver(self) -> None:
         """Calls the user's handlers for what was noted; whatever they raise goes through."""
         while self._noted:
-            number, frame = self._noted.pop(0)
+            active, (number, frame) = self.active, self._noted.pop(0)
             _alarm.ring_no_more()
             try:
                 self._users[number](number, frame)
@@ -132,6 +132,8 @@ class Signals:
                 raise
             finally:
                 del frame  # it may be that of this call: a cycle
+            if active and not self.active:  # it forked: in the child handlers are the user's again
+                self.__enter__()
         if self._raised is not None:
             error, self._raised = self._raised, None
             try:

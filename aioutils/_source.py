@@ -5,38 +5,66 @@ block, iterate a tool, or be a database cursor. An async iterable is pulled on t
 that holds no slot.
 """
 
+import os
 import threading
-from collections.abc import AsyncIterable, AsyncIterator, Callable, Generator, Iterable, Iterator
-from contextlib import suppress
+import weakref
+from collections.abc import AsyncIterable, AsyncIterator, Generator, Iterable, Iterator
+from concurrent.futures import CancelledError
 from contextvars import copy_context
 from itertools import islice
 from time import monotonic
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ._each import Each
 from ._job import FAILED, Job
 from ._lease import until
+from ._scheduler import Scheduler
 from ._waiting import Moment
-
-if TYPE_CHECKING:
-    from ._scheduler import Scheduler
-
 
 _SLOW = 0.001  # seconds
 
 
-class Source:
-    """A plain iterable; of several, one of each at a time."""
+class _Items:
+    """What both have in common; made last, for a fork that comes from another thread."""
 
-    def __init__(self, crew: Each, iterables: tuple[Iterable[Any], ...]) -> None:
+    def __init__(self, crew: Each) -> None:
         self.crew: Each = crew
         self.over: bool = False
         self.error: BaseException | None = None
-        self._iterators: list[Iterator[Any]] = [iter(items) for items in iterables]
+        self._lock = threading.RLock()  # several threads may consume one stream
+        _all.add(self)
+
+    def stop(self) -> list[Job]:
+        """Pulls no more; returns the jobs that must end as well."""
+        with self._lock:  # not while another thread pulls
+            self.over = True
+        return self.crew.jobs()
+
+    def take_error(self) -> BaseException | None:
+        error, self.error = self.error, None
+        return error
+
+    def forked(self) -> None:
+        """In the child; after the scheduler."""
+        self.crew.forked()
         self._lock = threading.RLock()
+
+    def _lose(self) -> None:
+        self.over, self.error = True, CancelledError("the parent process goes on with these items")
+
+
+_all: "weakref.WeakSet[_Items]" = weakref.WeakSet()
+
+
+class Source(_Items):
+    """A plain iterable; of several, one of each at a time."""
+
+    def __init__(self, crew: Each, iterables: tuple[Iterable[Any], ...]) -> None:
+        self._iterators: list[Iterator[Any]] = [iter(items) for items in iterables]
         several = len(iterables) > 1
         self._at_once = 1  # items between two looks at the time
         self._items = zip(*self._iterators, strict=False) if several else self._iterators[0]
+        super().__init__(crew)
 
     def may_pull(self) -> bool:
         return not self.over and self.crew.room() > 0
@@ -44,7 +72,7 @@ class Source:
     def pull(self) -> bool:
         """Pulls for every place that is free; True if it stopped because that takes its time,
         and the loop is to run before the next."""
-        with self._lock:  # several threads may consume one stream
+        with self._lock:
             try:
                 return self._pull()
             except Exception as error:  # surfaces after the results before it
@@ -65,15 +93,11 @@ class Source:
             room -= pulled
         return False
 
-    def stop(self) -> list[Job]:
-        """Pulls no more; returns the jobs that must end as well."""
-        with self._lock:  # not while another thread pulls
-            self.over = True
-        return self.crew.jobs()
-
-    def take_error(self) -> BaseException | None:
-        error, self.error = self.error, None
-        return error
+    def forked(self) -> None:
+        if not self._lock.acquire(blocking=False):  # another thread is in the midst of it
+            self._lose()
+            self._iterators.clear()
+        super().forked()
 
     def close(self) -> None:
         with self._lock:
@@ -94,23 +118,19 @@ class Closing:
         """Ends the iteration: what is unfinished in it is cancelled, and its clean-up runs."""
 
 
-class AsyncSource(Moment):
+class AsyncSource(_Items, Moment):
     """An async iterable."""
 
-    def __init__(self, crew: Each, items: AsyncIterable[Any], scheduler: "Scheduler") -> None:
-        super().__init__()
-        self.crew: Each = crew
-        self.over: bool = False
-        self.error: BaseException | None = None
+    def __init__(self, crew: Each, items: AsyncIterable[Any], scheduler: Scheduler) -> None:
+        Moment.__init__(self)
         self._scheduler = scheduler
         self._items = items
         self._job: Job | None = None
-        self._lock = threading.RLock()  # several threads may consume one stream
+        _Items.__init__(self, crew)
 
     def may_pull(self) -> bool:
-        if self.over:
-            return False
-        return self._job is None or (self.is_watched() and self.crew.room() > 0)
+        wanted = self._job is None or (self.is_watched() and self.crew.room() > 0)
+        return wanted and not self.over
 
     def pull(self) -> bool:
         """Has the puller start, or go on."""
@@ -129,19 +149,15 @@ class AsyncSource(Moment):
         """True if there is room for one more."""
         return self.crew.room() > 0
 
-    def unwatch(self, notify: Callable[[], None]) -> None:
-        with suppress(ValueError):  # it was told
-            super().unwatch(notify)
-
     def stop(self) -> list[Job]:
-        with self._lock:
-            self.over = True
-        jobs = self.crew.jobs()
+        jobs = super().stop()
         return jobs if self._job is None else [*jobs, self._job]
 
-    def take_error(self) -> BaseException | None:
-        error, self.error = self.error, None
-        return error
+    def forked(self) -> None:
+        super().forked()
+        self.forget_others()
+        if self._job is not None and not self.over:  # the puller is the parent's
+            self._lose()
 
     def close(self) -> None:
         """The puller has closed it. Raises what that failed with, unless somebody has seen it."""
@@ -181,9 +197,7 @@ class AsyncSource(Moment):
             del self
 
 
-def source_of(
-    scheduler: "Scheduler", crew: Each, iterables: tuple[Any, ...]
-) -> Source | AsyncSource:
+def source_of(scheduler: Scheduler, crew: Each, iterables: tuple[Any, ...]) -> Source | AsyncSource:
     """The source of one item each, for one iterable, or of tuples of one of each."""
     kinds = {isinstance(items, AsyncIterable) for items in iterables}
     if len(kinds) > 1:
@@ -227,3 +241,12 @@ async def aclose(iterator: AsyncIterator[Any]) -> None:
     close = getattr(iterator, "aclose", None)
     if close is not None:
         await close()
+
+
+def _after_fork() -> None:
+    for source in tuple(_all):
+        source.forked()
+
+
+if hasattr(os, "register_at_fork"):  # pragma: no branch: not on Windows
+    os.register_at_fork(after_in_child=_after_fork)

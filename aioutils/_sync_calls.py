@@ -103,6 +103,8 @@ class _Demand(Each):
     """Has room for an item when the one before was handed out, and another one is asked for: so
     what follows a `yield` runs after what the consumer did, as in any generator."""
 
+    _name = "item"
+
     def __init__(self, tool: Tool, order: CompletionOrder) -> None:
         self._lane = tool._scheduler.parking
         self.order = order
@@ -118,6 +120,9 @@ class _Demand(Each):
 
     def jobs(self) -> list[Job]:
         return []
+
+    def _left(self) -> set[Job]:
+        return set()
 
 
 def _unseen(job: Job) -> BaseException | None:

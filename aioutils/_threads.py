@@ -25,7 +25,6 @@ from queue import SimpleQueue
 from typing import Any
 
 from ._place import InContext, Place
-from ._waiting import thread_ends
 from ._work import Call, close
 
 _numbers = itertools.count(1)
@@ -151,3 +150,11 @@ def _tell(loop: asyncio.AbstractEventLoop, waiter: "asyncio.Future[None]", _: An
 def _set(waiter: "asyncio.Future[None]") -> None:
     if not waiter.done():
         waiter.set_result(None)
+
+
+def thread_ends() -> bool:
+    """True in a thread of which only its `threading.local` values are left."""
+    me = threading.get_ident()
+    if me == threading.main_thread().ident:
+        return False
+    return all(thread.ident != me for thread in threading.enumerate())

@@ -6,10 +6,10 @@ thread, wherever that is: in the loop, which it stops, or asleep, which it wakes
 """
 
 import asyncio
-import contextlib
 import contextvars
 import threading
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from ._signals import Signals
@@ -45,6 +45,9 @@ class Waitable:
         """What must be reached before; for finding those who wait for themselves."""
         return ()
 
+    def forget_others(self) -> None:
+        """In the child of a fork: of those who watch, only waits of this thread go on."""
+
 
 class Moment(Waitable):
     """A waitable that keeps its watchers, and tells them all each time."""
@@ -58,8 +61,12 @@ class Moment(Waitable):
         self._watchers.append(notify)
 
     def unwatch(self, notify: Callable[[], None]) -> object:
-        self._watchers.remove(notify)
+        with suppress(ValueError):  # it was told, and is told once; or a fork has forgotten it
+            self._watchers.remove(notify)
         return None
+
+    def forget_others(self) -> None:
+        self._watchers = [notify for notify in self._watchers if goes_on(notify)]
 
     def is_watched(self) -> bool:
         return bool(self._watchers)
@@ -107,10 +114,11 @@ class AllOf(Waitable):
 class Wait:
     """One thread's wait: told by stopping the loop if it drives, else through its mailbox."""
 
-    __slots__ = ("_loop", "_mailbox", "helper", "target")
+    __slots__ = ("_loop", "_mailbox", "helper", "target", "thread")
 
     def __init__(self, loop: "Election", target: Waitable | None) -> None:
         self._loop = loop
+        self.thread: int | None = threading.get_ident()
         self.target = target
         self._mailbox: threading.Lock | None = None  # locked: nothing came
         self.helper: Helper | None = None
@@ -140,14 +148,14 @@ class Wait:
         """The same from a signal handler or another thread."""
         event_loop = self._loop._event_loop
         if self._loop._driver is self and event_loop is not None:
-            with contextlib.suppress(RuntimeError):  # closed, just now, by the one who drove it
+            with suppress(RuntimeError):  # closed, just now, by the one who drove it
                 event_loop.call_soon_threadsafe(event_loop.stop)
         else:
             self._post()
 
     def _post(self) -> None:
         if self._mailbox is not None and self._mailbox.locked():
-            with contextlib.suppress(RuntimeError):  # another thread, or a signal, was quicker
+            with suppress(RuntimeError):  # another thread, or a signal, was quicker
                 self._mailbox.release()
 
     def open_mailbox(self) -> None:
@@ -162,6 +170,11 @@ class Wait:
         assert self._mailbox is not None
         longest = _LOOK if looks else threading.TIMEOUT_MAX
         self._mailbox.acquire(timeout=longest if timeout is None else min(timeout, longest))
+
+
+def goes_on(notify: Callable[[], object] | None) -> bool:
+    """In the child of a fork: True of what tells a wait of the thread that forked."""
+    return getattr(getattr(notify, "__self__", None), "thread", None) == threading.get_ident()
 
 
 class Hold(Wait):
@@ -239,11 +252,3 @@ class Passes(Moment):
 
     def reached(self) -> bool:
         return not self._left
-
-
-def thread_ends() -> bool:
-    """True in a thread of which only its `threading.local` values are left."""
-    me = threading.get_ident()
-    if me == threading.main_thread().ident:
-        return False
-    return all(thread.ident != me for thread in threading.enumerate())
