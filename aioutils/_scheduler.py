@@ -237,7 +237,7 @@ class Scheduler(Admission):
         self._family.forked()
         if self.order is not None:
             self.order.forked(self.left())
-        self.listeners = [order for order in self.listeners if order.forked(self.left())]
+        self.listeners[:] = [each for each in self.listeners if each.forked(self.left())]
         if self._threads is not None:
             self._threads.forked()
             self._threads = None

@@ -59,6 +59,9 @@ _all: "weakref.WeakSet[_Items]" = weakref.WeakSet()
 class Source(_Items):
     """A plain iterable; of several, one of each at a time."""
 
+    over: bool
+    error: BaseException | None
+
     def __init__(self, crew: Each, iterables: tuple[Iterable[Any], ...]) -> None:
         self._iterators: list[Iterator[Any]] = [iter(items) for items in iterables]
         several = len(iterables) > 1
@@ -120,6 +123,9 @@ class Closing:
 
 class AsyncSource(_Items, Moment):
     """An async iterable."""
+
+    over: bool
+    error: BaseException | None
 
     def __init__(self, crew: Each, items: AsyncIterable[Any], scheduler: Scheduler) -> None:
         Moment.__init__(self)
