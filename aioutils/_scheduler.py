@@ -168,9 +168,9 @@ class Scheduler(Admission):
 
     def _ended_unstarted(self, job: Job) -> None:
         try:
+            self._hand_out(job)
             job.tell()
         finally:
-            self._hand_out(job)
             with self._lock:
                 job._lane.dead += 1
             self._tell()

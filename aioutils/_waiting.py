@@ -61,8 +61,10 @@ class Moment(Waitable):
         self._watchers.append(notify)
 
     def unwatch(self, notify: Callable[[], None]) -> object:
-        with suppress(ValueError):  # it was told, and is told once; or a fork has forgotten it
+        try:  # no `suppress`: each wait comes here
             self._watchers.remove(notify)
+        except ValueError:
+            pass  # it was told, and is told once; or a fork has forgotten it
         return None
 
     def forget_others(self) -> None:
