@@ -21,7 +21,7 @@ from ._lease import until
 from ._scheduler import Scheduler
 from ._waiting import Moment
 
-_SLOW = 0.001  # seconds
+_SLOW = 0.001  # seconds, for up to 16 items
 
 
 class _Items:
@@ -84,9 +84,9 @@ class Source(_Items):
                 return False
 
     def _pull(self) -> bool:
-        slow, room = monotonic() + _SLOW, self.crew.room()
+        room = self.crew.room()
         while room > 0 and not self.over:
-            most = min(room, self._at_once)
+            slow, most = monotonic() + _SLOW, min(room, self._at_once)
             pulled = self.crew.start_all(islice(self._items, most))
             self.over = pulled < most
             if monotonic() > slow:
