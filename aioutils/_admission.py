@@ -187,7 +187,7 @@ class Admission(Roster):
 
     def _end_lost(self, job: Job) -> None:
         runner, job._runner = job._runner, None
-        if runner is not None:
+        if runner is not None:  # pragma: no branch: a signal came as it was about to start
             forget(runner)
         _work.close(job._work)  # if it could not even begin
         job._work = job._context = None

@@ -181,12 +181,11 @@ class SpawnOrder(Order):
         if self.ready():
             return True
         first = self._line[0] if self._line else None
-        if first is None:
-            return False
-        if first._state is WAITING:
+        if first is not None and first._state is WAITING:
             return first._lane is not lane  # it starts by itself, in the other one
-        targets = () if first._lease is None else tuple(first._lease.targets)
-        return first._state is RUNNING and all(target.paces for target in targets)
+        lease = None if first is None else first._lease
+        paced = lease is None or all(target.paces for target in tuple(lease.targets))
+        return first is not None and first._state is RUNNING and paced
 
     def ready(self) -> bool:
         if not self.finished and self._line:

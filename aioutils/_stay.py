@@ -46,7 +46,7 @@ class Stay(Job):
                 if not self.reached():
                     yield self
             finally:
-                if self.reached():
+                if self.reached():  # pragma: no branch: else a second signal came
                     self._lane.scheduler.failures.see(self)
                     self._lane.scheduler.unpark(self)
             raise

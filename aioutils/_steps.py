@@ -6,9 +6,9 @@ loop; a cancellation is raised at the end.
 """
 
 import asyncio
+import operator
 import sys
 from collections.abc import Callable, Generator
-from functools import partial
 from time import monotonic
 from typing import TypeVar
 
@@ -95,15 +95,14 @@ def cancel_again(before: int) -> None:
     task = asyncio.current_task() if asyncio._get_running_loop() is not None else None
     if task is None or task.cancelling() <= before:
         return
-    again = partial(_cancel_again, task, task.cancelling())
-    if sys.version_info >= (3, 13):
-        again()
-    else:  # uncancel() does not take back what was not delivered yet
-        asyncio.get_running_loop().call_soon(again)
+    # Before 3.13 uncancel() does not take back what was not delivered yet.
+    taken_back = sys.version_info >= (3, 13)
+    soon = operator.call if taken_back else asyncio.get_running_loop().call_soon
+    soon(_cancel_again, task, task.cancelling())
 
 
 def _cancel_again(task: asyncio.Task[object], requests: int) -> None:
-    if not task.done() and task.cancelling() >= requests:
+    if not task.done() and task.cancelling() >= requests:  # pragma: no branch: before 3.13 only
         task.uncancel()
         task.cancel()
 

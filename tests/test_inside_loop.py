@@ -327,3 +327,16 @@ async def test_waiting_for_less_than_no_time_lets_the_others_go_on():
         pass
     assert task.result() == "done"
     await group.aclose()
+
+
+@on_a_loop
+async def test_joining_for_no_time_at_all_leaves_another_thread_that_drives_alone(in_thread):
+    group = Group()
+    task = group.spawn(asyncio.sleep, 0.05)
+    join = in_thread(group.join)
+    while not (group._scheduler.loop and group._scheduler.loop.runs_now()):
+        await asyncio.sleep(0)
+    assert group.join(0) is task.done()
+    await asyncio.to_thread(join)
+    assert group.join(0) is True
+    await asyncio.to_thread(group.close)

@@ -297,9 +297,10 @@ def test_what_a_slow_source_has_given_begins_before_the_next_is_pulled(method, w
         return n
 
     async def in_async_code():
-        async with Pool(10) as pool:
-            stream = getattr(pool, method)(work, slow(), isolate=isolate)
-            return [n async for n in stream]
+        pool = Pool(10)
+        got = [n async for n in getattr(pool, method)(work, slow(), isolate=isolate)]
+        await pool.aclose()
+        return got
 
     async def in_a_loop():
         return in_sync_code()

@@ -7,6 +7,7 @@ import pytest
 from four_tools import DEBUG, returns, until_cancelled
 
 from aioutils import OrderedYielder, Yielder, ordered_yielding, yielding
+from aioutils._order import SpawnOrder
 
 KINDS = [Yielder, OrderedYielder]
 SCOPES = [yielding, ordered_yielding]
@@ -222,3 +223,16 @@ def test_many_results(y):
     for n in range(many):
         y.spawn(returns(n))
     assert sum(y) == sum(range(many))
+
+
+def test_a_signal_handler_that_looks_while_results_move_up_finds_nothing_new(monkeypatch):
+    def advance(order):
+        looked.append(order.ready())
+        original(order)
+
+    looked, original = [], SpawnOrder._advance
+    monkeypatch.setattr(SpawnOrder, "_advance", advance)
+    y = OrderedYielder()
+    y.spawn(asyncio.sleep, 0, 1)
+    assert list(y) == [1]
+    assert looked and not any(looked)

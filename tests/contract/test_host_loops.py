@@ -208,6 +208,25 @@ def test_waiting_for_a_loop_of_this_thread_that_stands_still_is_refused(host, wa
     host.run_until_complete(group.aclose())
 
 
+def test_what_failed_goes_before_the_refusal_to_wait_for_a_loop_that_stands_still(host):
+    async def run(n):
+        if n == 1:
+            raise KeyError(n)
+        await asyncio.sleep(3600 * n)
+
+    async def begin():
+        stream = group.imap(run, range(3))
+        await anext(stream)
+        await asyncio.sleep(0.01)
+        return stream
+
+    group = Group()
+    stream = host.run_until_complete(begin())
+    with pytest.raises(KeyError):
+        next(stream)
+    host.run_until_complete(group.aclose())
+
+
 # ---- entered --------------------------------------------------------------------------------
 
 
