@@ -331,12 +331,17 @@ async def test_waiting_for_less_than_no_time_lets_the_others_go_on():
 
 @on_a_loop
 async def test_joining_for_no_time_at_all_leaves_another_thread_that_drives_alone(in_thread):
-    group = Group()
-    task = group.spawn(asyncio.sleep, 0.05)
+    async def stay():
+        while not released.is_set():
+            await asyncio.sleep(0.001)
+
+    group, released = Group(), threading.Event()
+    group.spawn(stay)
     join = in_thread(group.join)
     while not (group._scheduler.loop and group._scheduler.loop.runs_now()):
         await asyncio.sleep(0)
-    assert group.join(0) is task.done()
+    assert group.join(0) is False
+    released.set()
     await asyncio.to_thread(join)
     assert group.join(0) is True
     await asyncio.to_thread(group.close)
