@@ -115,9 +115,9 @@ class Roster(Bound):
         return self._claimed - len(self.running) - self.failures.counted
 
     def is_idle(self) -> bool:
-        telling = self._telling and not (self.loop is not None and self.loop.is_here())
-        if not (telling or self.running or self._inbox):
-            main, calls = self.main, self.calls
+        main, calls = self.main, self.calls
+        # Whatever is seen without the lock was there for a moment, and so is enough for a no.
+        if not (self.running or self._inbox or len(main.waiting) > main.dead):
             with self._lock:  # a job on its way from waiting to running is in neither
                 waiting = len(main.waiting) > main.dead
                 if calls is not main:
