@@ -117,11 +117,12 @@ class Crew(Each):
         self._fresh -= 1
         items, order, lane, function = self._items, self.order, self._lane, self._function
         me, loop, star = asyncio.current_task(), self._scheduler.loop, self._star
+        short, buffer = self._size if self._whole else -1, self._buffer
         assert me is not None and loop is not None
         before, variables = context.copy(), get_referents(context)[-1]
-        while items and not self._halted and order.ended - order.taken < self._buffer:
+        while items and not self._halted and order.ended - order.taken < buffer:
             item = items.popleft()
-            if self._whole and len(items) == self._size:
+            if len(items) == short:
                 order.tell()  # the line gets short
             try:
                 item._outcome = await (function(*item.args) if star else function(item.args))

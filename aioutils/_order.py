@@ -203,10 +203,10 @@ class SpawnOrder(Order):
         line, finished = self._line, self.finished
         while line:
             first = line[0]
-            over = first.reached()  # first: it gives nothing more then
+            state = first._state  # first: once it has ended it gives nothing more
             while first.items:
                 finished.append(first.items.popleft())
-            if not over:
+            if state is RUNNING or state is WAITING:  # a call of `reached` would cost
                 return
             finished.append(first)
             line.popleft()  # not before: `ready` would find nothing in either

@@ -137,15 +137,33 @@ def verdict(tree):
     return None
 
 
+def _changed(old, new):
+    """The numbers of the lines of `new` that are not in `old`."""
+    blocks = difflib.SequenceMatcher(None, old.split("\n"), new.split("\n"), False).get_opcodes()
+    return {n for kind, _, _, first, end in blocks if kind != "equal" for n in range(first, end)}
+
+
+def _at(commit, path):
+    """A file as it was; empty if there was none."""
+    command = ["git", "-C", str(ROOT), "show", f"{commit}:{path}"]
+    return subprocess.run(command, capture_output=True, text=True, check=False).stdout
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("files", nargs="*", default=FILES, help="without .py")
     parser.add_argument("--list", action="store_true", help="show the mutants, and run nothing")
+    parser.add_argument("--since", help="a commit: only mutants of lines that changed since then")
     options = parser.parse_args()
     for name in options.files:
-        source = (ROOT / "aioutils" / f"{name}.py").read_text()
+        path = f"aioutils/{name}.py"
+        source = (ROOT / path).read_text()
+        before = _at(options.since, path) if options.since else ""
+        new = _changed(before, source)
         counts = Counter()
         for operator, mutant in mutants(source):
+            if not _changed(mutant, source) & new:
+                continue
             how = "listed" if options.list else _tried(name, mutant)
             counts[how or "survives"] += 1
             if how in (None, "listed"):

@@ -267,13 +267,12 @@ def test_the_last_of_an_ordered_stream_is_in_sight_while_it_moves(in_thread):
 
 
 def test_closing_beside_an_ordered_iteration_breaks_nothing(in_thread, monkeypatch):
-    def reached(job):
+    def items(job):
         if threading.current_thread() is not threading.main_thread():
             gate.hold()
-        return True
 
     gate, y = Gate(), OrderedYielder()
-    monkeypatch.setattr(Given, "reached", reached, raising=False)
+    monkeypatch.setattr(Given, "items", property(items), raising=False)
     y.put(1)
     y.put(2)
     listed = in_thread(list, y)
