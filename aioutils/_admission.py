@@ -9,11 +9,12 @@ import asyncio
 import sys
 from collections.abc import Callable
 from concurrent.futures import Executor
+from contextvars import Context
 from functools import partial
 from itertools import repeat, starmap
 
 from . import _work
-from ._job import CANCELLED, DONE, RUNNING, WAITING, Job
+from ._job import CANCELLED, DONE, NO_VARIABLES, RUNNING, WAITING, Job
 from ._lane import Lane
 from ._lease import current
 from ._loop import Loop
@@ -109,6 +110,8 @@ class Admission(Roster):
             if type(job._work) is Call:
                 self._call(job)
             context, job._context = job._context, None
+            if context is NO_VARIABLES:
+                context = Context()
             run = self._run(job)
             try:
                 runner = start(run, loop=loop, context=context, eager_start=True)

@@ -36,6 +36,10 @@ class State(enum.Enum):
 WAITING, RUNNING = State.WAITING, State.RUNNING
 DONE, FAILED, CANCELLED = State.DONE, State.FAILED, State.CANCELLED
 
+# The context of all that wait and were spawned where no variable was set: each starts in one of
+# its own, but a million that wait are a third less for the collector to look at.
+NO_VARIABLES = Context()
+
 _watching = threading.RLock()  # two who watch a job for the first time; a signal handler,
 # or a finalizer, may be the second
 

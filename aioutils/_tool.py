@@ -12,7 +12,7 @@ from typing import Any, ParamSpec, Self, TypeVar, overload
 
 from . import _dropping, _ending, _work
 from ._body import Body
-from ._job import CANCELLED, DONE, Job
+from ._job import CANCELLED, DONE, NO_VARIABLES, Job
 from ._later import Later
 from ._options import OnExit, Options
 from ._order import Order
@@ -87,7 +87,7 @@ class Tool:
         if scheduler.closed:
             _work.close(work)
             raise ClosedError(f"{scheduler!r} takes no more work: make a new one")
-        task: Task[Any] = Task(lane, work, copy_context(), name, scheduler.order)
+        task: Task[Any] = Task(lane, work, copy_context() or NO_VARIABLES, name, scheduler.order)
         if scheduler.origins is not None:
             scheduler.origins[task] = users_line()
         scheduler.submit(task)

@@ -6,6 +6,7 @@ import gc
 import threading
 import weakref
 
+import pytest
 from four_tools import DEBUG, finish, returns, start
 
 VAR = contextvars.ContextVar("VAR", default="unset")
@@ -147,7 +148,8 @@ def test_a_task_sees_the_context_of_its_spawn(tool):
     assert [task.result() for task in tasks] == ["a"] * 3 + ["b"] * 3
 
 
-def test_changes_to_context_variables_stay_the_tasks_own(tool):
+@pytest.mark.parametrize("before", [[], [contextvars.ContextVar("OTHER")]], ids=["empty", "set"])
+def test_changes_to_context_variables_stay_the_tasks_own(tool, before):
     async def change():
         VAR.set("changed")
         await asyncio.sleep(0)
@@ -156,17 +158,23 @@ def test_changes_to_context_variables_stay_the_tasks_own(tool):
     async def look():
         return VAR.get()
 
-    changed, other = tool.spawn(change()), tool.spawn(look())
-    later = tool.spawn(VAR.set, "in a thread")
-    finish(tool)
-    nested, own = changed.result()
-    later.result()
-    assert (own, nested.result(), other.result(), VAR.get()) == (
-        "changed",
-        "changed",
-        "unset",
-        "unset",
-    )
+    def spawn_and_join():
+        for variable in before:
+            variable.set("before")
+        changed, other = tool.spawn(change()), tool.spawn(look())
+        later = tool.spawn(VAR.set, "in a thread")
+        finish(tool)
+        nested, own = changed.result()
+        later.result()
+        assert (own, nested.result(), other.result(), VAR.get()) == (
+            "changed",
+            "changed",
+            "unset",
+            "unset",
+        )
+        assert list(contextvars.copy_context()) == before
+
+    contextvars.Context().run(spawn_and_join)
 
 
 def test_the_tool_can_be_used_again_and_again(tool):
