@@ -59,7 +59,10 @@ class Mapper(Tool):
         Takes what `imap` takes, but for the buffer: nothing waits for a consumer here.
         """
         hand = Collected if return_exceptions else Hand
-        return list(self._stream(function, iterables, SpawnOrder(), sys.maxsize, hand, isolate))
+        try:
+            return list(self._stream(function, iterables, SpawnOrder(), sys.maxsize, hand, isolate))
+        finally:
+            del self  # the frames of a failure lead to this one
 
     @overload
     def starmap(
@@ -97,10 +100,13 @@ class Mapper(Tool):
             [8, 9]
         """
         hand = Collected if return_exceptions else Hand
-        stream = self._stream(
-            function, (arguments,), SpawnOrder(), sys.maxsize, hand, isolate, star=True
-        )
-        return list(stream)
+        one = (arguments,)
+        try:
+            return list(
+                self._stream(function, one, SpawnOrder(), sys.maxsize, hand, isolate, star=True)
+            )
+        finally:
+            del self  # as in `map`
 
     @overload
     def imap(

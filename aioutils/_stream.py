@@ -1,7 +1,7 @@
 """An iterator over results: two short ends of a `Handout`, in sync code and in async code."""
 
 import asyncio
-from typing import Generic, Self, TypeVar
+from typing import Any, Generic, Self, TypeVar
 
 from ._dropping import drop_iteration
 from ._failures import passes_unseen
@@ -42,6 +42,7 @@ class Stream(Handout, Closing, Generic[T]):
                     return job._outcome  # type: ignore[no-any-return]
                 self._ready.appendleft(job)
                 del job
+        item: Any = None
         try:
             self._over or self._tool._opened()
             while (item := self._step()) is WAIT or item is LOOK:
@@ -51,23 +52,27 @@ class Stream(Handout, Closing, Generic[T]):
                 elif not self._scheduler.block(self, left, _FIX):
                     self._time_is_up()
                 self._asking = False
+            if item is not END:
+                return item  # type: ignore[no-any-return]
         except BaseException as error:
-            try:
-                if self._was_refused(error):
-                    self._give_up()
-                self._leave()
-            except (DeadlockError, WrongLoopError):
-                pass  # of the clean-up: `error` goes before
-            except Exception as failure:
-                self._ride(error, failure)
-            self._hand.ride(error)
+            self._leave_with(error)
             raise
-        if item is END:
-            raise StopIteration
-        try:
-            return item  # type: ignore[no-any-return]
         finally:
-            del item  # if it is an exception, it knows this frame
+            # The frames of a task's failure lead to this one, and it would keep what a `break`
+            # leaves; and if the item is an exception, it knows this frame itself.
+            del self, item
+        raise StopIteration
+
+    def _leave_with(self, error: BaseException) -> None:
+        try:
+            if self._was_refused(error):
+                self._give_up()
+            self._leave()
+        except (DeadlockError, WrongLoopError):
+            pass  # of the clean-up: `error` goes before
+        except Exception as failure:
+            self._ride(error, failure)
+        self._hand.ride(error)
 
     def close(self) -> None:
         """Ends the iteration: what is unfinished in it is cancelled, and its clean-up runs."""

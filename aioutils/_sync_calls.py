@@ -94,9 +94,12 @@ class _Items(Stream[T]):
     lends = False
 
     def __next__(self) -> T:
-        if not self._over:
-            refuse(self._scheduler.bound(), self, _FIX)  # before it would be the end of it
-        return super().__next__()
+        try:
+            if not self._over:
+                refuse(self._scheduler.bound(), self, _FIX)  # before it would be the end of it
+            return super().__next__()
+        finally:
+            del self  # the frames of a failure lead to this one
 
 
 class _Demand(Each):

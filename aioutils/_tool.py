@@ -8,7 +8,7 @@ from contextlib import AbstractAsyncContextManager, suppress
 from contextvars import copy_context
 from gc import get_referents
 from types import CoroutineType, TracebackType
-from typing import Any, ParamSpec, Self, TypeVar, overload
+from typing import Any, NoReturn, ParamSpec, Self, TypeVar, overload
 
 from . import _dropping, _ending, _work
 from ._body import Body
@@ -119,17 +119,24 @@ class Tool:
             raise TypeError(f"{manager!r} is no async context manager (it has no __aenter__)")
         scheduler = self._opened()
         stay = Stay(scheduler, manager)
-        run(stay.entering(), scheduler, _FIX)
-        if stay.reached():
-            scheduler.failures.see(stay)
-            with suppress(ValueError):  # who closes the tool just now takes all off the list
-                scheduler.unpark(stay)
-            if stay._state is CANCELLED:
-                raise CancelledError(f"{stay!r} of {self!r}")
-            if stay._state is DONE:
-                raise ClosedError(f"{self!r} was closed meanwhile, and {stay!r} was left again")
-            raise stay.error()
-        return stay.inside.value  # type: ignore[no-any-return]
+        try:
+            run(stay.entering(), scheduler, _FIX)
+            if stay.reached():
+                self._did_not_enter(stay)
+            return stay.inside.value  # type: ignore[no-any-return]
+        finally:
+            del self  # the frames of a failure lead to this one
+
+    def _did_not_enter(self, stay: Stay) -> NoReturn:
+        scheduler = self._scheduler
+        scheduler.failures.see(stay)
+        with suppress(ValueError):  # who closes the tool just now takes all off the list
+            scheduler.unpark(stay)
+        if stay._state is CANCELLED:
+            raise CancelledError(f"{stay!r} of {self!r}")
+        if stay._state is DONE:
+            raise ClosedError(f"{self!r} was closed meanwhile, and {stay!r} was left again")
+        raise stay.error()
 
     def cancel(self) -> None:
         """Asks all unfinished tasks to end; what has not started never will.

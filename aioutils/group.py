@@ -84,10 +84,13 @@ class Group(Mapper):
         """
         scheduler = self._opened()
         check_timeout(self, timeout)
-        ended = _joining.join(scheduler, timeout)
-        if ended is not None and raise_error:
-            ended.raise_all(self)
-        return ended is not None
+        try:
+            ended = _joining.join(scheduler, timeout)
+            if ended is not None and raise_error:
+                ended.raise_all(self)
+            return ended is not None
+        finally:
+            del self  # the frames of a failure lead to this one
 
     async def wait(self, timeout: float | None = None, *, raise_error: bool = True) -> bool:
         """`join` in async code, on the loop that runs there.
@@ -108,7 +111,10 @@ class Group(Mapper):
         kwargs: Mapping[str, Any] | None = None,
     ) -> Any:
         """Calls the function as a task of this tool, and returns its result."""
-        return self.spawn(function, *args, **(kwargs or {})).result()
+        try:
+            return self.spawn(function, *args, **(kwargs or {})).result()
+        finally:
+            del self  # as in `join`
 
     def as_completed(self) -> Stream[Task[Any]]:
         """Returns an iterator over the unfinished tasks as they finish, later ones too.

@@ -1,0 +1,111 @@
+"""What the frames of a failure lead to: the code that drove its task, where nothing may be kept.
+
+From CPython 3.12 on the frames of a traceback know those that called them, after their end too. A
+failure that somebody keeps, a tool for one, would keep what those frames had in their variables.
+"""
+
+import asyncio
+import contextlib
+import gc
+import itertools
+import weakref
+from operator import methodcaller
+
+import pytest
+from four_tools import returns
+
+from aioutils import Group, OrderedYielder, Pool, Yielder, dual
+
+pytestmark = pytest.mark.usefixtures("no_collector")
+
+
+@pytest.fixture
+def no_collector():
+    gc.disable()
+    yield
+    gc.enable()
+
+
+async def fails(seconds=None):
+    if seconds is not None:
+        await asyncio.sleep(seconds)
+    raise ValueError("kept")
+
+
+@contextlib.asynccontextmanager
+async def waiting():
+    await asyncio.sleep(0.001)
+    yield
+
+
+@pytest.mark.parametrize("on_error", ["continue", str, "keep"])
+@pytest.mark.parametrize("seconds", [None, 0, 0.001])
+@pytest.mark.parametrize("make", [Yielder, OrderedYielder])
+def test_break_ends_an_iteration_beside_a_failure(make, seconds, on_error):
+    kept = []
+    y = make(on_error=kept.append if on_error == "keep" else on_error)
+    y.spawn(fails(seconds))
+    y.spawn(asyncio.sleep, 0.01, 1)
+    unfinished = y.spawn(asyncio.sleep, 60)
+    for _ in y:
+        break
+    assert unfinished.cancelled()
+
+
+@pytest.mark.parametrize("method", ["imap", "imap_unordered"])
+def test_break_at_a_failure_closes_the_source(method):
+    async def fetch(n):
+        await asyncio.sleep(0.001)
+        if n == 3:
+            raise ValueError(n)
+        return n
+
+    def numbers():
+        try:
+            yield from itertools.count()
+        finally:
+            closed.append(True)
+
+    pool, closed = Pool(4), []
+    for result in getattr(pool, method)(fetch, numbers(), return_exceptions=True):
+        if isinstance(result, ValueError):
+            break
+    assert (closed, len(pool)) == ([True], 0)
+
+
+def test_break_ends_a_dual_generator_beside_a_failure():
+    @dual
+    async def numbers():
+        try:
+            for n in itertools.count():
+                kept.extend(await asyncio.gather(fails(0), return_exceptions=True))
+                yield n
+        finally:
+            await asyncio.sleep(0)
+            kept.append("closed")
+
+    kept = []
+    for _ in numbers.sync():
+        break
+    assert kept[1:] == ["closed"]
+
+
+@pytest.mark.parametrize(
+    "wait",
+    [
+        methodcaller("join", 0.01),
+        methodcaller("map", returns, range(3)),
+        methodcaller("starmap", returns, [(1,)]),
+        methodcaller("apply", asyncio.sleep, (0.01,)),
+        methodcaller("enter_async_context", waiting()),
+    ],
+    ids=["join", "map", "starmap", "apply", "enter"],
+)
+def test_a_tool_with_a_failure_is_cleaned_up_as_it_is_dropped(wait):
+    group = Group()
+    group.spawn(fails())
+    unfinished = group.spawn(asyncio.sleep, 60)
+    wait(group)
+    dropped = weakref.ref(group)
+    del group
+    assert (dropped(), unfinished.cancelled()) == (None, True)
