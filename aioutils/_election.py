@@ -22,8 +22,7 @@ from ._driven import Driven
 from ._eventloop import LoopFactory
 from ._owner import _all
 from ._signals import Signals
-from ._waiting import Helper, Hold, Passes, Wait
-from ._warnings import warn_blocked
+from ._waiting import Helper, Hold, Wait
 
 if TYPE_CHECKING:
     from ._job import Job
@@ -100,8 +99,6 @@ class Election(Driven):
                 if not may_drive:
                     wait.open_mailbox()
                     if self.private and wait.helper is None:
-                        if not isinstance(wait.target, Passes):
-                            warn_blocked()
                         wait.helper = Helper(self, wait)
                         wait.helper.start()
                     if wait.helper is not None:

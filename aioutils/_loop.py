@@ -15,7 +15,7 @@ from ._graph import way
 from ._owner import Worker, winding_down
 from ._signals import Signals, held
 from ._waiting import AllOf, Helper, Passes, Wait, Waitable
-from ._warnings import warn_dropped
+from ._warnings import warn_blocked, warn_dropped
 from .errors import DeadlockError
 
 _LOOK = 0.1  # seconds, after which a finalizer asks whether anything can still happen
@@ -63,6 +63,10 @@ class Loop(Election):
             raise DeadlockError(  # pragma: no cover
                 "a blocking call on the loop that is to do the work"
             )
+        if self.private:  # first: what these raise is no interrupt, and nobody is cancelled for it
+            if asyncio._get_running_loop() is not None and not isinstance(target, Passes):
+                warn_blocked()
+            _ = self.event_loop
         deadline = None if timeout is None else monotonic() + max(0.0, timeout)
         wait = Wait(self, target)
         del target  # the frames of a failure lead to this one

@@ -13,7 +13,9 @@ thread, between any two bytecodes, and so takes no lock.
 # Private, because `signal` turns numbers into members of enums, before and after: that costs
 # several times what is done in between, and each wait comes here.
 import _signal  # type: ignore[import-not-found]
+import asyncio
 import contextlib
+import functools
 import os
 import signal
 import threading
@@ -226,10 +228,13 @@ def leaves_by_itself(error: object) -> bool:
 
 
 def _free(handler: _Handler) -> _Handler:
-    """The handler that interrupts a cell with `await` in a notebook only asks the kernel's loop to
-    cancel the cell; while the cell waits for us, that loop is not free to do so."""
+    """The handlers that only ask a loop to cancel what runs on it: that of `asyncio.run`, and the
+    one that interrupts a cell with `await` in a notebook. While that code waits for us, its loop is
+    not free to do so."""
     of_kernel = str(getattr(handler, "__module__", "")).startswith("ipykernel.")
-    return signal.default_int_handler if of_kernel else handler
+    runner = handler.func if type(handler) is functools.partial else None
+    of_runner = isinstance(getattr(runner, "__self__", None), asyncio.Runner)
+    return signal.default_int_handler if of_kernel or of_runner else handler
 
 
 def _after_fork() -> None:

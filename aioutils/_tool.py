@@ -207,7 +207,10 @@ class Tool:
         trace: TracebackType | None,
     ) -> None:
         """Does what `on_exit` says, and closes the tool; an exception cancels, and leaves."""
-        _ending.leave(self._scheduler, self._on_exit, error)
+        try:
+            _ending.leave(self._scheduler, self._on_exit, error)
+        finally:
+            self.close()  # a subclass may have more to close
 
     async def __aenter__(self) -> Self:
         """Binds the tool to the running loop; a failure that ends the rest ends the block too."""
@@ -227,11 +230,17 @@ class Tool:
         if body is None:
             raise RuntimeError(f"{self!r} was not entered with 'async with'")
         by_us = body.leave(error)
-        if isinstance(error, asyncio.CancelledError):
-            await body.clean_up(_ending.aleave(self._scheduler, "cancel", None))
-            return by_us
-        await body.clean_up(_ending.aleave(self._scheduler, self._on_exit, error), error)
-        return None
+        try:
+            if isinstance(error, asyncio.CancelledError):
+                await body.clean_up(_ending.aleave(self._scheduler, "cancel", None))
+                return by_us
+            await body.clean_up(_ending.aleave(self._scheduler, self._on_exit, error), error)
+            return None
+        finally:
+            await self.aclose()  # as in `__exit__`
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError(f"{self!r} can't be copied or pickled: make another one")
 
     def _opened(self) -> Scheduler:
         if self._scheduler.closed:

@@ -149,9 +149,21 @@ def test_in_a_notebook(dual_script):
             with interrupted():
                 tidy.sync()
             assert loop.sync() is before
-        # asyncio.run would have a handler of its own
+        # asyncio.run has a handler of its own
         with contextlib.closing(asyncio.new_event_loop()) as host:
             host.run_until_complete(cell())
+    """)
+    assert lines == ["tidy cleaned up", "KeyboardInterrupt left"]
+
+
+def test_in_a_coroutine_of_asyncio_run(dual_script):
+    lines = dual_script("""
+        async def main():
+            shoot(0.05, when=running)
+            tidy.sync()
+        with interrupted():
+            asyncio.run(main())
+        assert loop.sync() is before
     """)
     assert lines == ["tidy cleaned up", "KeyboardInterrupt left"]
 

@@ -319,6 +319,17 @@ async def test_joining_for_no_time_at_all_makes_progress_here_too():
     await asyncio.to_thread(group.close)
 
 
+@pytest.mark.filterwarnings("error:this call blocks the event loop:RuntimeWarning")
+@on_a_loop
+async def test_if_the_warning_is_an_error_the_tasks_stay():
+    group = Group()
+    tasks = [group.spawn(asyncio.sleep(0, n)) for n in range(2)]
+    with pytest.raises(RuntimeWarning, match="blocks the event loop"):
+        tasks[0].result()
+    assert [await task for task in tasks] == [0, 1]
+    await group.aclose()
+
+
 @on_a_loop
 async def test_waiting_for_less_than_no_time_lets_the_others_go_on():
     group = Group()

@@ -58,6 +58,20 @@ def test_async_code_has_its_own_loop_already(factory):
     assert asyncio.run(main()) and not factory.made
 
 
+def test_where_no_loop_can_be_made_the_tasks_stay(factory):
+    def fails_once():
+        if not failed:
+            failed.append(True)
+            raise OSError("too many open files")
+        return factory()
+
+    failed, group = [], Group(loop_factory=fails_once)
+    task = group.spawn(asyncio.sleep, 0, "result")
+    with pytest.raises(OSError, match="too many"):
+        group.join()
+    assert (group.join(), task.result()) == (True, "result")
+
+
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs os.fork")
 def test_a_forked_child_asks_the_factory_again(run_script):
     done = run_script("""

@@ -111,6 +111,23 @@ def test_a_second_one_leaves_a_helper_thread_whose_loop_is_blocked(script, block
     assert lines == ["KeyboardInterrupt left", "on we go"]
 
 
+def test_one_is_enough_for_sync_code_that_asyncio_run_waits_for(script):
+    lines = script("""
+        async def main():
+            try:
+                group = Group()
+                group.spawn(tidy)
+                shoot(0.02, when=running)
+                group.join()
+            finally:
+                await asyncio.sleep(0.01)
+                say("main cleaned up")
+        with interrupted():
+            asyncio.run(main())
+    """)
+    assert lines == ["tidy cleaned up", "main cleaned up", "KeyboardInterrupt left"]
+
+
 ABANDONED = """
     begun, cleaning = threading.Event(), threading.Event()
 

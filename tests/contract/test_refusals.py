@@ -1,6 +1,9 @@
 """What tools refuse at the call, and how they are subclassed."""
 
 import asyncio
+import contextlib
+import copy
+import pickle
 import threading
 
 import pytest
@@ -45,6 +48,14 @@ def test_threads_below_one_are_refused(threads):
 def test_a_policy_that_there_is_not_is_refused_with_those_that_there_are(name):
     with pytest.raises(ValueError, match=f"{name}.*cancel.*not 'ignore'"):
         Group(**{name: "ignore"})
+
+
+def test_an_async_function_is_no_policy():
+    async def handle(task):
+        raise AssertionError(task)
+
+    with pytest.raises(TypeError, match=r"on_error.*nobody would await.*handle"):
+        Group(on_error=handle)
 
 
 def test_only_a_tool_can_be_shared_with_within():
@@ -103,6 +114,42 @@ def test_a_subclass_with_arguments_of_its_own(base):
         finish(tool)
         assert (tool.name, tool.spawned) == ("a name", 2)
         assert isinstance(tool, base)
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_what_a_subclass_closes_is_closed_at_the_end_of_the_block(tool, fails):
+    class Mine(type(tool)):
+        def close(self):
+            super().close()
+            closed.append(task.done())
+
+        async def aclose(self):
+            await super().aclose()
+            closed.append(task.done())
+
+    async def main():
+        nonlocal task
+        async with Mine(*size) as mine:
+            task = mine.spawn(returns(1))
+            if fails:
+                raise KeyError
+
+    size = [2] if isinstance(tool, Pool) else []
+    ends = pytest.raises(KeyError) if fails else contextlib.nullcontext()
+    closed, task = [], None
+    with ends, Mine(*size) as mine:
+        task = mine.spawn(returns(1))
+        if fails:
+            raise KeyError
+    with ends:
+        asyncio.run(main())
+    assert closed == [True, True]
+
+
+@pytest.mark.parametrize("duplicate", [copy.copy, copy.deepcopy, pickle.dumps])
+def test_a_tool_can_not_be_copied(tool, duplicate):
+    with pytest.raises(TypeError, match=f"{type(tool).__name__}.* can't be copied or pickled"):
+        duplicate(tool)
 
 
 def test_a_subclass_that_never_called_init_is_dropped_in_silence():
