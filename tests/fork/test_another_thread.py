@@ -91,6 +91,51 @@ def test_an_iteration_of_another_thread_ends_in_the_child(script, name, isolate,
     """)
 
 
+@pytest.mark.parametrize("name", ["imap", "imap_unordered"])
+@pytest.mark.parametrize("isolate", [True, False])
+def test_what_another_thread_has_just_taken_is_no_cancellation_in_the_child(script, name, isolate):
+    script(f"""
+        {STOPPING}
+        from collections import deque
+        pool = Pool(4)
+        results = pool.{name}(same, range(3), isolate={isolate})
+        results._order.finished = stopping(deque, "popleft", "after")()
+        assert next(results) == 0
+        assert pool.join() is True      # all have ended
+        def in_child():
+            assert list(results) == [2]
+            work(pool)
+            assert list(pool.{name}(same, range(3), isolate={isolate})) == [0, 1, 2]
+        fork_there(lambda: next(results), in_child)
+        assert list(results) == [2]
+    """)
+
+
+@pytest.mark.parametrize("isolate", [True, False])
+def test_what_runs_beside_is_the_only_one_that_is_cancelled_in_the_child(script, isolate):
+    script(f"""
+        {STOPPING}
+        import concurrent.futures
+        from collections import deque
+        end = threading.Event()
+        async def slow(n):
+            while n == 2 and not end.is_set():
+                await asyncio.sleep(0.001)
+            return n
+        pool = Pool(4)
+        results = pool.imap_unordered(slow, range(3), isolate={isolate}, return_exceptions=True)
+        results._order.finished = stopping(deque, "popleft", "after")()
+        assert next(results) == 0
+        def in_child():
+            cancelled, = results
+            assert isinstance(cancelled, concurrent.futures.CancelledError)
+            work(pool)
+        fork_there(lambda: next(results), in_child)
+        end.set()
+        assert list(results) == [2]
+    """)
+
+
 @pytest.mark.parametrize("isolate", [True, False])
 def test_what_another_thread_pulls_just_then_is_cancelled_in_the_child(script, isolate):
     script(f"""
