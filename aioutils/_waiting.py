@@ -10,6 +10,7 @@ import contextvars
 import threading
 from collections.abc import Callable, Iterable
 from contextlib import suppress
+from functools import partial
 from typing import TYPE_CHECKING
 
 from ._signals import Signals
@@ -46,7 +47,7 @@ class Waitable:
         return ()
 
     def forget_others(self) -> None:
-        """In the child of a fork: of those who watch, only waits of this thread go on."""
+        """In the child of a fork: of the waits that watch, only those of this thread go on."""
 
 
 class Moment(Waitable):
@@ -174,9 +175,19 @@ class Wait:
         self._mailbox.acquire(timeout=longest if timeout is None else min(timeout, longest))
 
 
-def goes_on(notify: Callable[[], object] | None) -> bool:
-    """In the child of a fork: True of what tells a wait of the thread that forked."""
-    return getattr(getattr(notify, "__self__", None), "thread", None) == threading.get_ident()
+class Waking(partial[None]):
+    """What tells async code: in the child of a fork that is the parent's."""
+
+    __slots__ = ()
+
+    thread = None
+
+
+def goes_on(notify: Callable[[], object]) -> bool:
+    """In the child of a fork: False of what tells a wait, unless it is one of the thread that
+    forked."""
+    me = threading.get_ident()
+    return getattr(getattr(notify, "__self__", notify), "thread", me) == me
 
 
 class Hold(Wait):
