@@ -20,9 +20,10 @@ from typing import TYPE_CHECKING
 
 from ._driven import Driven
 from ._eventloop import LoopFactory
+from ._helper import Helper
 from ._owner import _all
 from ._signals import Signals
-from ._waiting import Helper, Hold, Passes, Wait
+from ._waiting import Hold, Passes, Wait
 from ._warnings import warn_blocked
 
 if TYPE_CHECKING:
@@ -99,13 +100,14 @@ class Election(Driven):
                     continue
                 if not may_drive:
                     wait.open_mailbox()
+                    if wait.helper is not None and wait.helper.is_gone():
+                        wait.helper.check()
+                        wait.helper = None
                     if self.private and wait.helper is None:
                         if not isinstance(wait.target, Passes):
                             warn_blocked()
                         wait.helper = Helper(self, wait)
                         wait.helper.start()
-                    if wait.helper is not None:
-                        wait.helper.check()
                 if self.is_over():
                     return False
                 if not (wait.is_over() or signals.noted):

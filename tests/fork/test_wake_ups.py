@@ -1,4 +1,4 @@
-"""What happens in the child wakes nobody in the parent, with whom it shares descriptors (rule 6)."""
+"""What happens in the child wakes nobody in the parent, whose descriptors it has (rule 6)."""
 
 import os
 
