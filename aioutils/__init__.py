@@ -20,7 +20,7 @@ The layers, each importing only from those below it:
 - _lease: the slot that a task lends while it waits
 - _loop, _election, _driven, _owner: what runs a loop, and who drives it
 - _graph, _job: one piece of work, and who waits for whom
-- _waiting: who sleeps until he is told
+- _waiting, _helper: who sleeps until he is told, and who drives for him
 - _eventloop, _runner, _clock, _place, _work: event loops, their tasks and their clock, the
   executors of users, what can be spawned
 - _later, _signals, _alarm: what Ctrl-C and other signals do

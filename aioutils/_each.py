@@ -87,11 +87,10 @@ class Each:
         """In the child: what was under way, with whatever thread, is cancelled there."""
         left = self._left()
         self.order.forked(left)
-        for _ in range(self.pulled - self.order.ended - len(left)):
+        for _ in range(self.order.unknown(self.pulled - len(left))):
             lost = Job(self._lane, None, None, self._name)
             lost._order, lost._state = self.order, CANCELLED
-            self.order.finished.append(lost)  # not in line: those before it may wait for room
-            self.order.ended += 1
+            self.order.lose(lost)
         self.pulled = self.order.ended + len(left)
 
     def _left(self) -> set[Job]:

@@ -20,9 +20,10 @@ from typing import TYPE_CHECKING
 
 from ._driven import Driven
 from ._eventloop import LoopFactory
+from ._helper import Helper
 from ._owner import _all
 from ._signals import Signals
-from ._waiting import Helper, Hold, Wait
+from ._waiting import Hold, Wait
 
 if TYPE_CHECKING:
     from ._job import Job
@@ -98,11 +99,12 @@ class Election(Driven):
                     continue
                 if not may_drive:
                     wait.open_mailbox()
+                    if wait.helper is not None and wait.helper.is_gone():
+                        wait.helper.check()
+                        wait.helper = None
                     if self.private and wait.helper is None:
                         wait.helper = Helper(self, wait)
                         wait.helper.start()
-                    if wait.helper is not None:
-                        wait.helper.check()
                 if self.is_over():
                     return False
                 if not (wait.is_over() or signals.noted):

@@ -15,7 +15,7 @@ from contextvars import Context
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
-from ._waiting import Waitable
+from ._waiting import Waitable, goes_on
 
 if TYPE_CHECKING:
     import asyncio
@@ -106,6 +106,10 @@ class Job(Waitable):
         except (ValueError, AttributeError):
             return False
         return True
+
+    def forget_others(self) -> None:
+        if self._watchers is not None:
+            self._watchers = [notify for notify in self._watchers if goes_on(notify)]
 
     def tell(self) -> None:
         while self._watchers:

@@ -19,7 +19,7 @@ from ._graph import check, enter, leave
 from ._job import Job
 from ._loop import Loop
 from ._place import lending
-from ._waiting import Moment, Waitable
+from ._waiting import Moment, Waitable, Waking
 from .errors import DeadlockError
 
 Lend = Callable[[], AbstractContextManager[None]]
@@ -163,7 +163,7 @@ async def until(target: Waitable, timeout: float | None = None) -> bool:
         if deadline is not None and loop.time() >= deadline:
             return False
         future = loop.create_future()
-        notify = partial(_set, future)
+        notify = Waking(_set, future)
         timer = None if deadline is None else loop.call_at(deadline, notify)
         target.watch(notify)
         try:

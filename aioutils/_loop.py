@@ -12,9 +12,10 @@ from time import monotonic
 from . import _eventloop
 from ._election import Election
 from ._graph import way
+from ._helper import Helper
 from ._owner import Worker, winding_down
 from ._signals import Signals, held
-from ._waiting import AllOf, Helper, Passes, Wait, Waitable
+from ._waiting import AllOf, Passes, Wait, Waitable
 from ._warnings import warn_blocked, warn_dropped
 from .errors import DeadlockError
 
@@ -78,7 +79,6 @@ class Loop(Election):
                 signals.take_over()
                 reached = self._wait(wait, deadline, signals)
             if wait.helper is not None:
-                wait.helper.join()
                 wait.helper.check()  # an interrupt may have come with what was waited for
         except BaseException as error:
             interrupt = error
@@ -102,7 +102,7 @@ class Loop(Election):
         """Does what can be done without waiting for anything; nothing if another one drives."""
         if asyncio._get_running_loop() is not None:
             if self.private and not self.runs_now():
-                self.wait(Passes(self.event_loop), job=job)  # which has a helper do it
+                self.wait(Passes(self), job=job)  # which has a helper do it
             return
         wait = Wait(self, None)
         signals = Signals(wait.wake)
@@ -110,7 +110,7 @@ class Loop(Election):
             with signals:
                 try:
                     if self.private and self._elect(wait):
-                        wait.target = Passes(self.event_loop)
+                        wait.target = Passes(self)
                         wait.begin()
                         self._drive(wait, None, signals)
                 finally:

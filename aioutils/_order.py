@@ -92,11 +92,14 @@ class Order(Moment):
 
     def forked(self, left: Collection[Job]) -> bool:
         """In the child, where those that are `left` still end. Another thread may have been at any
-        line, so the counts are taken anew. False if only other threads waited for results."""
+        line, so one of the counts is made anew. False if only other threads waited for results."""
         watched = self.is_watched()
         self.forget_others()
-        self.ended = self.taken + len(self.finished)
         return self.is_watched() or not watched
+
+    def unknown(self, begun: int) -> int:
+        """In the child: how many of so many have not ended, and are not in a line here either."""
+        return 0
 
 
 class CompletionOrder(Order):
@@ -112,7 +115,14 @@ class CompletionOrder(Order):
         self.put(job)
 
     def lose(self, job: Job) -> None:
-        self.finished.append(job)
+        self.put(job)
+
+    def forked(self, left: Collection[Job]) -> bool:
+        self.taken = self.ended - len(self.finished)  # not counted yet: what one took just now
+        return super().forked(left)
+
+    def unknown(self, begun: int) -> int:
+        return begun - self.ended
 
     def end(self, job: Job) -> None:
         self.ended += 1
@@ -140,6 +150,7 @@ class SpawnOrder(Order):
         line, finished = self._line, self.finished
         if line and finished and line[0] is finished[-1]:  # it was about to leave the line
             line.popleft()
+        self.ended = self.taken + len(finished)
         for job in line:
             if job not in left:
                 if not job.reached():  # it is the parent's

@@ -158,6 +158,8 @@ class Roster(Bound):
         untold = self._untold()
         for lane in self.lanes:
             waiting = [job for job in lane.waiting if job._state is WAITING or job in untold]
+            for job in waiting:
+                job.forget_others()
             lane.waiting = deque(waiting)
             lane.returning.clear()
             lane.held = lane.dead = 0
@@ -172,6 +174,7 @@ class Roster(Bound):
         _eventloop.inherit(job._runner)
         if job._context is not None:  # about to start
             _work.close(job._work)
+        job.forget_others()
         for target in () if job._lease is None else job._lease.targets:
             target.forget_others()
         order, job._lease, job._order = job._order, None, None

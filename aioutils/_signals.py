@@ -125,7 +125,7 @@ class Signals:
     def deliver(self) -> None:
         """Calls the user's handlers for what was noted; whatever they raise goes through."""
         while self._noted:
-            active, (number, frame) = self.active, self._noted.pop(0)
+            holding, (number, frame) = self._holding(), self._noted.pop(0)
             _alarm.ring_no_more()
             try:
                 self._users[number](number, frame)
@@ -134,14 +134,20 @@ class Signals:
                 raise
             finally:
                 del frame  # it may be that of this call: a cycle
-            if active and not self.active:  # it forked: in the child handlers are the user's again
-                self.__enter__()
+            for each in holding:
+                if not each.active:  # it forked: in the child handlers are the user's again
+                    each.__enter__()
         if self._raised is not None:
             error, self._raised = self._raised, None
             try:
                 raise error
             finally:
                 del error
+
+    def _holding(self) -> "list[Signals]":
+        """Those that hold signals back: this one, and those around it first."""
+        around = [] if self._outer is None else self._outer._holding()
+        return [*around, self] if self.active else around
 
     def take_over(self) -> None:
         """What came where nothing may be interrupted, just before: it interrupts this wait."""

@@ -5,17 +5,15 @@ All changes happen on a loop, so a notification comes from there; a `Wait` passe
 thread, wherever that is: in the loop, which it stops, or asleep, which it wakes.
 """
 
-import asyncio
-import contextvars
 import threading
 from collections.abc import Callable, Iterable
 from contextlib import suppress
+from functools import partial
 from typing import TYPE_CHECKING
-
-from ._signals import Signals
 
 if TYPE_CHECKING:
     from ._election import Election
+    from ._helper import Helper
 
 
 _LOOK = 0.2  # seconds
@@ -46,7 +44,7 @@ class Waitable:
         return ()
 
     def forget_others(self) -> None:
-        """In the child of a fork: of those who watch, only waits of this thread go on."""
+        """In the child of a fork: of the waits that watch, only those of this thread go on."""
 
 
 class Moment(Waitable):
@@ -174,9 +172,19 @@ class Wait:
         self._mailbox.acquire(timeout=longest if timeout is None else min(timeout, longest))
 
 
-def goes_on(notify: Callable[[], object] | None) -> bool:
-    """In the child of a fork: True of what tells a wait of the thread that forked."""
-    return getattr(getattr(notify, "__self__", None), "thread", None) == threading.get_ident()
+class Waking(partial[None]):
+    """What tells async code: in the child of a fork that is the parent's."""
+
+    __slots__ = ()
+
+    thread = None
+
+
+def goes_on(notify: Callable[[], object]) -> bool:
+    """In the child of a fork: False of what tells a wait, unless it is one of the thread that
+    forked."""
+    me = threading.get_ident()
+    return getattr(getattr(notify, "__self__", notify), "thread", me) == me
 
 
 class Hold(Wait):
@@ -185,65 +193,13 @@ class Hold(Wait):
     __slots__ = ()
 
 
-class Helper(Waitable):
-    """A thread that drives for one whose own thread runs another loop, in its context."""
-
-    def __init__(self, loop: "Election", caller: Wait) -> None:
-        self._error: BaseException | None = None
-        self._loop, self._target, self._caller = loop, caller.target, caller
-        self._wait = Wait(loop, self)
-        self._over = False
-        caller.open_mailbox()
-        context = contextvars.copy_context()
-        self._thread = threading.Thread(target=context.run, args=(self._run,), daemon=True)
-        self._thread.name = "aioutils helper"
-
-    def start(self) -> None:
-        with Signals():  # not in the midst of it: it must be known to run, to be ended
-            self._thread.start()
-
-    def _run(self) -> None:
-        target = self._target
-        assert target is not None
-        target.watch(self._wait.notify)
-        try:
-            with Signals(self._wait.wake) as nothing:  # not the main thread: no signals here
-                self._loop._wait(self._wait, None, nothing)
-        except BaseException as error:
-            self._error = error
-        finally:
-            target.unwatch(self._wait.notify)
-            self._target = None
-            self._caller.wake()
-
-    def check(self) -> None:
-        """Raises what its thread was left by."""
-        error, self._error = self._error, None
-        if error is not None:
-            try:
-                raise error
-            finally:
-                del error
-
-    def end(self) -> None:
-        self._over = True
-        self._wait.wake()
-
-    def join(self, timeout: float | None = None) -> None:
-        self._thread.join(timeout)
-
-    def reached(self) -> bool:
-        target = self._target
-        return self._over or target is None or target.reached()
-
-
 class Passes(Moment):
     """One look at everything: I/O, then new work, then the first steps of that work."""
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, passes: int = 3) -> None:
+    def __init__(self, loop: "Election", passes: int = 3) -> None:
         super().__init__()
-        self._loop, self._left = loop, passes
-        loop.call_soon_threadsafe(self._next)
+        self._owner, self._loop, self._left = loop, loop.event_loop, passes
+        self._loop.call_soon_threadsafe(self._next)
 
     def _next(self) -> None:
         self._left -= 1
@@ -253,4 +209,5 @@ class Passes(Moment):
             self.tell()
 
     def reached(self) -> bool:
-        return not self._left
+        """Or there is another loop by now: a signal handler forked, and this is the child."""
+        return not self._left or self._owner._event_loop is not self._loop

@@ -12,8 +12,9 @@ from four_tools import returns
 from on_a_loop import on_a_loop
 
 from aioutils import DeadlockError, Group, Pool, Yielder
+from aioutils._helper import Helper
 from aioutils._loop import Loop
-from aioutils._waiting import Helper
+from aioutils._waiting import Event
 
 quietly = pytest.mark.filterwarnings("ignore:this call blocks the event loop:RuntimeWarning")
 
@@ -94,6 +95,28 @@ async def test_as_a_call_returns_its_helper_threads_have_ended(error, pauses, mo
         except KeyboardInterrupt:
             assert error is not None
         assert [t.name for t in threading.enumerate() if t.name == "aioutils helper"] == []
+
+
+@quietly
+@on_a_loop
+async def test_what_another_thread_took_just_then_is_waited_for_anew():
+    class Taken(Event):
+        """It has come, the helper sees, and leaves; but it is not there any more."""
+
+        def reached(self):
+            if threading.current_thread().name == "aioutils helper" and not left:
+                left.append(True)
+                return True
+            return super().reached()
+
+    async def come():
+        target.come()
+
+    left, target = [], Taken()
+    with Group() as group:
+        group.spawn(come())
+        assert group._scheduler.bound().wait(target, timeout=5) is True
+    assert left
 
 
 @quietly

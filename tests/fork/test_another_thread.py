@@ -91,6 +91,51 @@ def test_an_iteration_of_another_thread_ends_in_the_child(script, name, isolate,
     """)
 
 
+@pytest.mark.parametrize("name", ["imap", "imap_unordered"])
+@pytest.mark.parametrize("isolate", [True, False])
+def test_what_another_thread_has_just_taken_is_no_cancellation_in_the_child(script, name, isolate):
+    script(f"""
+        {STOPPING}
+        from collections import deque
+        pool = Pool(4)
+        results = pool.{name}(same, range(3), isolate={isolate})
+        results._order.finished = stopping(deque, "popleft", "after")()
+        assert next(results) == 0
+        assert pool.join() is True      # all have ended
+        def in_child():
+            assert list(results) == [2]
+            work(pool)
+            assert list(pool.{name}(same, range(3), isolate={isolate})) == [0, 1, 2]
+        fork_there(lambda: next(results), in_child)
+        assert list(results) == [2]
+    """)
+
+
+@pytest.mark.parametrize("isolate", [True, False])
+def test_what_runs_beside_is_the_only_one_that_is_cancelled_in_the_child(script, isolate):
+    script(f"""
+        {STOPPING}
+        import concurrent.futures
+        from collections import deque
+        end = threading.Event()
+        async def slow(n):
+            while n == 2 and not end.is_set():
+                await asyncio.sleep(0.001)
+            return n
+        pool = Pool(4)
+        results = pool.imap_unordered(slow, range(3), isolate={isolate}, return_exceptions=True)
+        results._order.finished = stopping(deque, "popleft", "after")()
+        assert next(results) == 0
+        def in_child():
+            cancelled, = results
+            assert isinstance(cancelled, concurrent.futures.CancelledError)
+            work(pool)
+        fork_there(lambda: next(results), in_child)
+        end.set()
+        assert list(results) == [2]
+    """)
+
+
 @pytest.mark.parametrize("isolate", [True, False])
 def test_what_another_thread_pulls_just_then_is_cancelled_in_the_child(script, isolate):
     script(f"""
@@ -216,89 +261,6 @@ def test_what_another_thread_has_half_made_hinders_nobody(script, half):
         go.set()
         wait()
         thread.join()
-    """)
-
-
-HANDLER = """
-        pid = None
-        def fork_here(number, frame):
-            global pid
-            pid = os.fork()
-            if not pid:
-                signal.alarm(8)
-        signal.signal(signal.SIGUSR1, fork_here)
-        def ended(*words):
-            if not pid:
-                say(*words)
-                work(pool)
-                pool.close()
-                os._exit(0)
-            assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
-            work(pool)
-        pool = Pool(1)
-        pool.spawn(os.kill, os.getpid(), signal.SIGUSR1)
-        pool.spawn(asyncio.sleep, 0.01)
-"""
-
-
-@pytest.mark.parametrize(
-    "wait",
-    [
-        "assert pool.join() is True and not task.cancelled()",
-        "assert task.result() == 1",
-        "assert task in pool.as_completed()",
-    ],
-)
-def test_a_signal_handler_forks_and_the_child_goes_on_in_the_wait(script, wait):
-    lines = script(f"""
-        {HANDLER}
-        task = pool.spawn(asyncio.sleep, 0.01, 1)
-        pool.spawn(asyncio.sleep, 0.01)
-        {wait}
-        ended("waited")
-    """)
-    assert lines == ["waited"]
-
-
-def test_ctrl_c_in_a_child_that_a_signal_handler_forked_lets_a_task_go_on_to_its_pause(script):
-    lines = script(f"""
-        {HANDLER}
-        async def interrupt():
-            if not pid:
-                signal.raise_signal(signal.SIGINT)
-                say("went on")
-                await asyncio.sleep(9)
-        pool.spawn(interrupt)
-        try:
-            pool.join()
-            ended("joined")
-        except KeyboardInterrupt:
-            ended("interrupted")
-    """)
-    assert lines == ["went", "on", "interrupted"]
-
-
-@pytest.mark.parametrize("kind", ["Yielder", "OrderedYielder"])
-def test_what_is_handed_out_in_the_child_wakes_nobody_in_the_parent(script, kind):
-    script(f"""
-        async def numbers():
-            for n in range(5):
-                yield n
-        y = {kind}(4, buffer=1)
-        y.spawn(numbers())
-        y.spawn(numbers())
-        results = iter(y)
-        next(results)
-        next(results)       # both pause now
-        loop = y._scheduler.loop._event_loop
-        def in_child():
-            ready = list(loop._ready)
-            for n in range(20):
-                y.put(n)
-            assert len(list(results)) >= 20
-            assert list(loop._ready) == ready and y._scheduler.order.backlog() == 0
-        fork(in_child)()
-        assert len(list(results)) == 8
     """)
 
 

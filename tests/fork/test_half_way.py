@@ -84,6 +84,38 @@ def test_an_item_forks_and_the_child_goes_on_in_the_iteration(script, name, isol
     """)
 
 
+def test_a_worker_that_waits_for_its_slot_finds_as_many_items_in_the_child(script):
+    script("""
+        from aioutils import _source
+        _source._SLOW = 10      # or the loop would run in between
+        pid, pulled = None, []
+        def source():
+            for n in range(20):
+                pulled.append(n)
+                yield n
+        async def forks():
+            global pid
+            while len(pulled) < 3:
+                await asyncio.sleep(0)
+            pid = os.fork()
+            if not pid:
+                signal.alarm(8)
+        async def item(n):
+            if n == 5:
+                for _ in range(100):
+                    await asyncio.sleep(0)
+                return list(pulled)
+        pool = Pool(1)
+        pool.spawn(forks)
+        results = pool.imap(item, source(), isolate=False, buffer=20)
+        assert [next(results) for _ in range(6)] == [None] * 5 + [list(range(5 + 1 + 2))]
+        assert pool.join() is True
+        if not pid:
+            os._exit(0)
+        assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
+    """)
+
+
 def test_a_task_whose_failure_is_told_by_a_fork_has_failed_in_the_child(script):
     script("""
         pid = None
