@@ -23,7 +23,7 @@ The layers, each importing only from those below it:
 - _waiting, _helper: who sleeps until he is told, and who drives for him
 - _eventloop, _runner, _clock, _place, _work: event loops, their tasks and their clock, the
   executors of users, what can be spawned
-- _later, _signals, _alarm: what Ctrl-C and other signals do
+- _later, _signals, _interrupted, _alarm: what Ctrl-C and other signals do
 - errors, _warnings: what is raised for misuse, and what is warned of
 """
 

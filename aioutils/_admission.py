@@ -14,6 +14,7 @@ from functools import partial
 from itertools import repeat, starmap
 
 from . import _work
+from ._interrupted import leaves_by_itself
 from ._job import CANCELLED, DONE, NO_VARIABLES, RUNNING, WAITING, Job
 from ._lane import Lane
 from ._lease import current
@@ -22,7 +23,6 @@ from ._options import Options
 from ._order import Order
 from ._roster import End, Roster
 from ._runner import LAZY, exhaust, forget, start, started
-from ._signals import leaves_by_itself
 from ._threads import Threads, call
 from ._work import Call
 

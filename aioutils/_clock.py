@@ -16,8 +16,8 @@ from itertools import repeat, starmap
 from time import monotonic
 from typing import Any, TypeVarTuple, Unpack
 
+from ._interrupted import leaves_by_itself
 from ._runner import forgotten
-from ._signals import leaves_by_itself
 
 Ts = TypeVarTuple("Ts")
 

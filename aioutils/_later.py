@@ -9,7 +9,8 @@ import threading
 import time
 from types import FrameType
 
-from ._signals import Signals, is_callback
+from ._interrupted import is_callback
+from ._signals import Signals
 
 _PATIENCE = 1.0  # seconds, with finalizers that follow
 

@@ -25,14 +25,13 @@ from types import FrameType
 from typing import Any
 
 from . import _alarm
+from ._interrupted import comes_back, is_callback, mark
 
 _Handler = Callable[[int, FrameType | None], Any]
 
 # SIGUSR1: with it, Celery tells a task that its time is up. SIGALRM: with it, everybody does.
 _NAMES = ("SIGINT", "SIGTERM", "SIGUSR1", "SIGALRM")
 _HELD = [int(getattr(signal, name)) for name in _NAMES if hasattr(signal, name)]
-_MARK = "_raised_in_a_signal"
-_SHARED = ("selectors", "signal", "socket")  # with users, of asyncio and of uvloop
 
 _innermost: "Signals | None" = None
 _wakeup = -1  # the descriptor that we have signals written to
@@ -190,11 +189,11 @@ class Signals:
             if self._raised is None:
                 self._since = time.monotonic()
             self._raised = error
-            error.__dict__[_MARK] = True  # frozen dataclasses can't be assigned to
+            mark(error)
             self._wake()
             if is_callback(frame):
                 return
-            if late or self._wake is _nothing or not _comes_back(frame):
+            if late or self._wake is _nothing or not comes_back(frame, Signals._note.__code__):
                 raise
 
 
@@ -204,33 +203,6 @@ def held() -> contextlib.AbstractContextManager[object]:
 
 
 _HELD_ALREADY = contextlib.nullcontext()
-
-
-def _module(frame: FrameType | None) -> str:
-    return "" if frame is None else str(frame.f_globals.get("__name__"))
-
-
-def is_callback(frame: FrameType | None) -> bool:
-    """True where the interpreter calls by itself, and prints what is raised."""
-    return _module(frame) in ("weakref", "_weakrefset")
-
-
-def _comes_back(frame: FrameType | None) -> bool:
-    """True of code that lets others go on when it was woken."""
-    while _module(frame) in _SHARED:
-        frame = frame.f_back  # type: ignore[union-attr]
-    ours = False
-    while frame is not None and _module(frame).partition(".")[0] in ("aioutils", "asyncio"):
-        ours, within = True, frame.f_code is Signals._note.__code__
-        frame = frame.f_back
-        if within:  # the handler of the first signal, which came just now
-            return _comes_back(frame)
-    return ours
-
-
-def leaves_by_itself(error: object) -> bool:
-    """True of what a handler raised from within a signal, wherever it hit: it ends the wait."""
-    return _MARK in getattr(error, "__dict__", ())
 
 
 def _free(handler: _Handler) -> _Handler:

@@ -29,6 +29,7 @@ from aioutils import (
     _signals,
     _work,
 )
+from aioutils._interrupted import comes_back
 from aioutils._loop import Loop
 from aioutils._scheduler import Scheduler
 from aioutils._signals import Signals
@@ -539,7 +540,7 @@ def test_a_second_signal_in_the_handler_of_the_first_is_raised_where_that_came(t
     """Which may be where the loop is blocked."""
 
     def look():
-        seen.append(_signals._comes_back(sys._getframe(1)))
+        seen.append(comes_back(sys._getframe(1), Signals._note.__code__))
 
     number, error = told
     seen = []

@@ -1,0 +1,38 @@
+"""Whose code a signal found: ours and asyncio's comes back by itself, a user's may not."""
+
+from types import CodeType, FrameType
+
+_MARK = "_raised_in_a_signal"
+_SHARED = ("selectors", "signal", "socket")  # with users, of asyncio and of uvloop
+
+
+def _module(frame: FrameType | None) -> str:
+    return "" if frame is None else str(frame.f_globals.get("__name__"))
+
+
+def is_callback(frame: FrameType | None) -> bool:
+    """True where the interpreter calls by itself, and prints what is raised."""
+    return _module(frame) in ("weakref", "_weakrefset")
+
+
+def comes_back(frame: FrameType | None, handler: CodeType) -> bool:
+    """True of code that lets others go on when it was woken; `handler` is what signals call."""
+    while _module(frame) in _SHARED:
+        frame = frame.f_back  # type: ignore[union-attr]
+    ours = False
+    while frame is not None and _module(frame).partition(".")[0] in ("aioutils", "asyncio"):
+        ours, within = True, frame.f_code is handler
+        frame = frame.f_back
+        if within:  # the handler of the first signal, which came just now
+            return comes_back(frame, handler)
+    return ours
+
+
+def mark(error: BaseException) -> None:
+    """As raised from within a signal."""
+    error.__dict__[_MARK] = True  # frozen dataclasses can't be assigned to
+
+
+def leaves_by_itself(error: object) -> bool:
+    """True of what a handler raised from within a signal, wherever it hit: it ends the wait."""
+    return _MARK in getattr(error, "__dict__", ())
