@@ -22,6 +22,7 @@ from ._roster import End
 from ._runner import forget
 from ._signals import held
 from ._waiting import Hold
+from ._warnings import users_line
 from .errors import ClosedError
 
 
@@ -43,6 +44,8 @@ class Scheduler(Admission):
     # From any thread.
 
     def submit(self, job: Job) -> None:
+        if self.origins is not None:
+            self.origins[job] = users_line()
         failures = self.failures
         if failures.failing and not failures and self.is_idle():
             failures.failing = False

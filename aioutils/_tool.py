@@ -19,7 +19,6 @@ from ._order import Order
 from ._scheduler import Scheduler
 from ._stay import Stay
 from ._steps import run
-from ._warnings import users_line
 from .errors import ClosedError
 from .task import Task
 
@@ -88,8 +87,6 @@ class Tool:
             _work.close(work)
             raise ClosedError(f"{scheduler!r} takes no more work: make a new one")
         task: Task[Any] = Task(lane, work, copy_context() or NO_VARIABLES, name, scheduler.order)
-        if scheduler.origins is not None:
-            scheduler.origins[task] = users_line()
         scheduler.submit(task)
         return task
 

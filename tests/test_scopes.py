@@ -221,6 +221,33 @@ def test_on_exit_refuse_names_each_unfinished_task_and_the_line_that_spawned_it(
     assert log == ["cleaned up"] * 2
 
 
+async def numbers():
+    for n in range(3):
+        yield n
+        await forever()
+
+
+@pytest.mark.parametrize(
+    "begin",
+    [
+        lambda: (tool := Yielder(on_exit="refuse"), tool.spawn(numbers())),
+        lambda: (tool := Pool(2, on_exit="refuse"), it := tool.imap(later, range(2)), next(it)),
+    ],
+    ids=["async iterable", "imap"],
+)
+def test_on_exit_refuse_names_the_line_of_whatever_was_begun(begin):
+    tool, *begun = begin()
+    with pytest.raises(UnfinishedError) as refused, tool:
+        pass
+    assert begun
+    line = begin.__code__.co_firstlineno
+    assert str(refused.value).endswith(f", spawned at {__file__}:{line}")
+
+
+async def later(n):
+    await asyncio.sleep(60 * n)
+
+
 @pytest.mark.parametrize("world", ["sync", "async"])
 @pytest.mark.parametrize("kind", KINDS)
 def test_on_exit_refuse_lets_a_block_end_whose_tasks_have(kind, world):
