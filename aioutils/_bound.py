@@ -183,7 +183,8 @@ class Bound(Moment, Worker):
     def leave_family(self) -> None:
         """The others keep the loop."""
         self._family.remove(self)
-        self._family = Family(self)  # of its own: it would hold those who stay, and leave later
+        if self._family:
+            self._family = Family(self)  # of its own: it would hold those who stay, and leave later
 
     def wake(self) -> None:
         """Has `pump` called on the loop, which also does so by itself whenever it starts."""
