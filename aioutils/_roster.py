@@ -140,6 +140,12 @@ class Roster(Bound):
             due = self.waiting or self.parked or self._inbox
             return bool(due and self.loop is not None and self.loop.runs_now())
 
+    def post(self, action: Callable[[], object]) -> None:
+        """Has `action` called on the loop. From any thread."""
+        self._inbox.append(action)
+        if not self._due:
+            self.wake()
+
     def begin_closing(self) -> bool:
         """Returns True for the first who closes."""
         with self._lock:

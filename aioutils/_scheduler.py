@@ -9,25 +9,19 @@ It knows no threads and starts no loop. Who may call what:
 import contextlib
 import os
 import weakref
-from collections.abc import Callable
 from functools import partial
 
-from . import _work
-from ._admission import Admission
-from ._job import CANCELLED, RUNNING, WAITING, Job, at_once
-from ._lease import current
+from ._cancelling import Cancelling
+from ._job import CANCELLED, RUNNING, Job, at_once
 from ._options import Options
 from ._order import Order
-from ._roster import End
 from ._runner import forget
-from ._signals import held
-from ._waiting import Hold
 from ._warnings import users_line
 from .errors import ClosedError
 
 
-class Scheduler(Admission):
-    __slots__ = ("_asked", "_stopping", "origins")
+class Scheduler(Cancelling):
+    __slots__ = ("_stopping", "origins")
 
     def __init__(self, options: Options, within: "Scheduler | None", order: Order | None) -> None:
         super().__init__(options, order)
@@ -36,7 +30,6 @@ class Scheduler(Admission):
         if options.on_exit == "refuse":
             self.origins = weakref.WeakKeyDictionary()
         self._stopping = 0
-        self._asked: weakref.WeakSet[Job] | None = None  # to end
         _all.add(self)
         if within is not None:
             self.join_family(within)
@@ -73,58 +66,6 @@ class Scheduler(Admission):
         with contextlib.suppress(ValueError):  # another thread closes, and has cleared them
             self.parked.remove(job)
 
-    def post(self, action: Callable[[], object]) -> None:
-        """Has `action` called on the loop."""
-        self._inbox.append(action)
-        if not self._due:
-            self.wake()
-
-    def cancel(self, job: Job) -> bool:
-        with held():
-            with self._lock:
-                if job.reached():
-                    return False
-                waited = job._state is WAITING
-                if waited:
-                    job._state = CANCELLED  # but it counts until those who wait for it were told
-            if waited:
-                _work.close(job._work)
-                job._work = job._context = None
-            if waited:
-                self._touch(End(self._ended_unstarted, job))
-            else:
-                self._touch(partial(self._cancel_running, job))
-            return True
-
-    def cancel_all(self) -> None:
-        """Everything that is unfinished, and what that spawns until it takes effect."""
-        with held():
-            for lane in self.lanes:
-                for job in tuple(lane.waiting):
-                    self.cancel(job)
-            self._touch(self._cancel_unfinished)
-
-    def _cancel_unfinished(self) -> None:
-        for job in self.unfinished():
-            if job._state is RUNNING or self._is_spawner_of(job):
-                self.ask(job)
-
-    def _is_spawner_of(self, job: Job) -> bool:
-        """True of a job in the line that a task of this tool spawned."""
-        spawner = None if job._context is None else job._context.get(current)
-        return spawner is not None and spawner._lane.scheduler is self
-
-    def ask(self, job: Job) -> None:
-        """Cancels it, unless it was asked to end before: then it cleans up already."""
-        if self._asked is None:
-            self._asked = weakref.WeakSet()
-        if job not in self._asked:
-            self._asked.add(job)
-            self.cancel(job)
-
-    def was_asked(self, job: Job | None) -> bool:
-        return self._asked is not None and job in self._asked
-
     def hasten(self) -> None:
         """From now on nothing waits until results are handed out: whoever did that only waits for
         the end."""
@@ -146,48 +87,6 @@ class Scheduler(Admission):
     def go_on(self) -> None:
         self._stopping = max(0, self._stopping - 1)
         self.linger()
-
-    def _touch(self, action: Callable[[], object]) -> None:
-        """Has `action` called where nothing runs beside it: on the loop, or while it stands still.
-
-        A cancellation must not wait for the loop to start: a task whose time has come would run
-        before it, and spawn another one that nobody cancels.
-        """
-        loop = self.loop
-        if loop is None or loop.is_here():
-            action()
-        else:
-            hold = Hold(loop, None)
-            try:
-                held = loop.hold(hold)
-                if held:
-                    action()
-            finally:
-                loop.let_go(hold)
-            if not held:
-                self.post(action)
-
-    # On the loop.
-
-    def _ended_unstarted(self, job: Job) -> None:
-        try:
-            self._hand_out(job)
-            job.tell()
-        finally:
-            with self._lock:
-                job._lane.dead += 1
-            self._tell()
-
-    def _cancel_running(self, job: Job) -> None:
-        if job._runner is not None:
-            job._runner.cancel()
-        elif job._context is not None:  # about to start
-            job._state = CANCELLED
-            _work.close(job._work)
-            job._work = job._context = None
-            self._ended(job)
-        elif job._state is RUNNING:  # in its first step
-            self.post(partial(self._cancel_running, job))
 
     # Ending.
 

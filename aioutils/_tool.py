@@ -227,14 +227,17 @@ class Tool:
         if body is None:
             raise RuntimeError(f"{self!r} was not entered with 'async with'")
         by_us = body.leave(error)
+        cancelled = isinstance(error, asyncio.CancelledError)
+        on_exit, error = ("cancel", None) if cancelled else (self._on_exit, error)
         try:
-            if isinstance(error, asyncio.CancelledError):
-                await body.clean_up(_ending.aleave(self._scheduler, "cancel", None))
-                return by_us
-            await body.clean_up(_ending.aleave(self._scheduler, self._on_exit, error), error)
-            return None
-        finally:
-            await self.aclose()  # as in `__exit__`
+            await body.clean_up(_ending.aleave(self._scheduler, on_exit, error), error)
+        except GeneratorExit:  # given up: nothing can be awaited any more
+            raise
+        except BaseException:
+            await self.aclose()
+            raise
+        await self.aclose()  # as in `__exit__`
+        return by_us if cancelled else None
 
     def __reduce__(self) -> NoReturn:
         raise TypeError(f"{self!r} can't be copied or pickled: make another one")
