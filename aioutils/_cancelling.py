@@ -28,28 +28,37 @@ class Cancelling(Admission):
 
     def cancel(self, job: Job) -> bool:
         with held():
-            with self._lock:
-                if job.reached():
-                    return False
-                waited = job._state is WAITING
-                if waited:
-                    job._state = CANCELLED  # but it counts until those who wait for it were told
-            if waited:
-                _work.close(job._work)
-                job._work = job._context = None
-            if waited:
-                self._touch(End(self._ended_unstarted, job))
-            else:
-                self._touch(partial(self._cancel_running, job))
+            if self._cancel_waiting(job):
+                return True
+            if job.reached():
+                return False
+            self._touch(partial(self._cancel_running, job))
             return True
+
+    def _cancel_waiting(self, job: Job) -> bool:
+        """Returns False if it does not wait any more: another thread may have started it."""
+        with self._lock:
+            if job._state is not WAITING:
+                return False
+            job._state = CANCELLED  # but it counts until those who wait for it were told
+        _work.close(job._work)
+        job._work = job._context = None
+        self._touch(End(self._ended_unstarted, job))
+        return True
 
     def cancel_all(self) -> None:
         """Everything that is unfinished, and what that spawns until it takes effect."""
         with held():
             for lane in self.lanes:
                 for job in tuple(lane.waiting):
-                    self.cancel(job)
+                    self._cancel_waiting(job)
             self._touch(self._cancel_unfinished)
+
+    def cancel_late(self, job: Job) -> None:
+        """One that came as all were cancelled; perhaps it runs by now, and was asked with them."""
+        with held():
+            if not self._cancel_waiting(job):
+                self._touch(partial(self.ask, job))
 
     def _cancel_unfinished(self) -> None:
         for job in self.unfinished():
@@ -63,11 +72,13 @@ class Cancelling(Admission):
 
     def ask(self, job: Job) -> None:
         """Cancels it, unless it was asked to end before: then it cleans up already."""
-        if self._asked is None:
-            self._asked = weakref.WeakSet()
-        if job not in self._asked:
+        with self._lock:
+            if self._asked is None:
+                self._asked = weakref.WeakSet()
+            if job in self._asked:
+                return
             self._asked.add(job)
-            self.cancel(job)
+        self.cancel(job)
 
     def was_asked(self, job: Job | None) -> bool:
         return self._asked is not None and job in self._asked

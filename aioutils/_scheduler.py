@@ -48,7 +48,7 @@ class Scheduler(Cancelling):
         if not self._due:
             self.wake()
         if failures.failing or self._stopping or self.closed:
-            self.cancel(job)
+            self.cancel_late(job)
             if at_once.calling:  # whose task may have come the same way: it would never end
                 raise ClosedError(
                     f"{self!r} is ending and starts nothing any more: a done-callback that "

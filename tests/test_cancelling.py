@@ -3,6 +3,7 @@ stands still."""
 
 import asyncio
 import threading
+from collections import deque
 
 import pytest
 from four_tools import MAKERS, finish, forever, returns
@@ -105,3 +106,34 @@ def test_cancel_leaves_alone_what_is_spawned_after_it_though_the_loop_was_busy(m
     assert late.result() == "late"
     assert early.cancelled() and children[0].cancelled()
     tool.close()
+
+
+@pytest.mark.parametrize("end", [Group.cancel, Group.close])
+def test_a_task_that_starts_as_all_are_cancelled_is_cancelled_once(end):
+    """Another thread drives, as those in the line were looked at, and as they were cancelled."""
+
+    class Line(deque):
+        driven = False
+
+        def __iter__(self):
+            jobs = list(super().__iter__())
+            if not self.driven:
+                self.driven = True
+                group.join(0)
+            return iter(jobs)
+
+    async def clean_up():
+        try:
+            await asyncio.sleep(60)
+        finally:
+            await asyncio.sleep(0.01)
+            log.append("cleaned up")
+
+    log, group = [], Group()
+    for lane in group._scheduler.lanes:
+        lane.waiting = Line()
+    task = group.spawn(clean_up)
+    end(group)
+    if end is Group.cancel:
+        group.join()
+    assert (log, task.cancelled()) == (["cleaned up"], True)
