@@ -11,6 +11,10 @@ if TYPE_CHECKING:
     from ._election import Election
 
 
+class NoHelper(RuntimeError):
+    """It could not begin; nothing was touched."""
+
+
 class Helper(Waitable):
     """A thread that drives for one whose own thread runs another loop, in its context."""
 
@@ -26,7 +30,11 @@ class Helper(Waitable):
 
     def start(self) -> None:
         with Signals():  # not in the midst of it: it must be known to run, to be ended
-            self._thread.start()
+            try:
+                self._thread.start()
+            except RuntimeError as error:  # there are too many
+                self._caller.helper = None
+                raise NoHelper(f"{error}, to drive for code that blocks a running loop") from None
 
     def _run(self) -> None:
         target, self._wait.thread = self._target, threading.get_ident()

@@ -12,7 +12,7 @@ from time import monotonic
 from . import _eventloop
 from ._election import Election
 from ._graph import way
-from ._helper import Helper
+from ._helper import Helper, NoHelper
 from ._owner import Worker, winding_down
 from ._signals import Signals, held
 from ._waiting import AllOf, Passes, Wait, Waitable
@@ -80,6 +80,8 @@ class Loop(Election):
                 reached = self._wait(wait, deadline, signals)
             if wait.helper is not None:
                 wait.helper.check()  # an interrupt may have come with what was waited for
+        except NoHelper:
+            raise
         except BaseException as error:
             interrupt = error
         finally:

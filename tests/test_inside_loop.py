@@ -342,6 +342,23 @@ async def test_joining_for_no_time_at_all_makes_progress_here_too():
     await asyncio.to_thread(group.close)
 
 
+@pytest.mark.filterwarnings("ignore:this call blocks the event loop:RuntimeWarning")
+@on_a_loop
+async def test_if_no_thread_can_be_started_the_tasks_stay(monkeypatch):
+    def refuse(thread):
+        raise RuntimeError("can't start new thread")
+
+    group = Group()
+    begun, task = group.spawn(asyncio.sleep, 0.02, 1), group.spawn(asyncio.sleep(0, 2))
+    assert group.join(0) is False
+    with monkeypatch.context() as patch:
+        patch.setattr(threading.Thread, "start", refuse)
+        with pytest.raises(RuntimeError, match="can't start new thread, to drive for"):
+            group.join()
+    assert (begun.result(), task.result()) == (1, 2)
+    group.close()
+
+
 @pytest.mark.filterwarnings("error:this call blocks the event loop:RuntimeWarning")
 @on_a_loop
 async def test_if_the_warning_is_an_error_the_tasks_stay():
