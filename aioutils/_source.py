@@ -16,7 +16,7 @@ from time import monotonic
 from typing import Any
 
 from ._each import Each
-from ._job import FAILED, Job
+from ._job import FAILED, Job, without_ours
 from ._lease import until
 from ._scheduler import Scheduler
 from ._waiting import Moment
@@ -79,22 +79,25 @@ class Source(_Items):
             try:
                 return self._pull()
             except Exception as error:  # surfaces after the results before it
-                self.over, self.error = True, error
+                self.over, self.error = True, without_ours(error)
                 del self  # else the error, its traceback and this are a cycle
                 return False
 
     def _pull(self) -> bool:
         room = self.crew.room()
-        while room > 0 and not self.over:
-            slow, most = monotonic() + _SLOW, min(room, self._at_once)
-            pulled = self.crew.start_all(islice(self._items, most))
-            self.over = pulled < most
-            if monotonic() > slow:
-                self._at_once = 1
-                return True
-            self._at_once = min(2 * self._at_once, 16)
-            room -= pulled
-        return False
+        try:
+            while room > 0 and not self.over:
+                slow, most = monotonic() + _SLOW, min(room, self._at_once)
+                pulled = self.crew.start_all(islice(self._items, most))
+                self.over = pulled < most
+                if monotonic() > slow:
+                    self._at_once = 1
+                    return True
+                self._at_once = min(2 * self._at_once, 16)
+                room -= pulled
+            return False
+        finally:
+            del self  # as in `pull`
 
     def forked(self) -> None:
         if not self._lock.acquire(blocking=False):  # another thread is in the midst of it
