@@ -15,6 +15,7 @@ from itertools import islice
 from time import monotonic
 from typing import Any
 
+from ._aclosing import Aclosing, aclose
 from ._each import Each
 from ._job import FAILED, Job, without_ours
 from ._lease import until
@@ -181,7 +182,7 @@ class AsyncSource(_Items, Moment):
     async def _pull_all(self, items: AsyncIterable[Any]) -> None:
         try:
             iterator = aiter(items)
-            try:
+            async with Aclosing(iterator):
                 while True:
                     await until(self)
                     try:
@@ -190,8 +191,6 @@ class AsyncSource(_Items, Moment):
                         break
                     self.crew.start_all((item,))
                     del item  # it may wait long for the next one
-            finally:
-                await aclose(iterator)
         except (KeyboardInterrupt, SystemExit, GeneratorExit):
             raise
         except BaseException as error:
@@ -243,13 +242,6 @@ def _raise(failed: list[BaseException]) -> None:
             raise BaseExceptionGroup(f"{len(failed)} sources failed in closing", failed)
     finally:
         failed.clear()  # else they, their tracebacks and the frames of these calls are cycles
-
-
-async def aclose(iterator: AsyncIterator[Any]) -> None:
-    """Ends an async generator where it was iterated, not when the collector comes by."""
-    close = getattr(iterator, "aclose", None)
-    if close is not None:
-        await close()
 
 
 def _after_fork() -> None:
