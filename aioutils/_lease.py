@@ -100,7 +100,7 @@ def _lent(job: Job, own: Loop, thread: Lend | None) -> Generator[None, None, Non
 @contextmanager
 def _lent_slot(job: Job, own: Loop, thread: Lend) -> Generator[None, None, None]:
     lane = job._lane
-    lane.scheduler.post(partial(lane.lend, job))
+    lane.scheduler.post(lambda: job._lane.lend(job))  # its lane may be another one by then
     with thread():  # until the slot is back, which one in the thread's line may hold
         try:
             yield

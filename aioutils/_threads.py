@@ -91,9 +91,12 @@ class _Worker(threading.Thread):
             del job, future, function, args, kwargs
 
 
-async def call(work: Call, executor: Executor | None, threads: Threads) -> Any:
+async def call(
+    work: Call, executor: Executor | None, threads: Threads, goes_on: Callable[[], object]
+) -> Any:
     """Calls it with the context variables of this task: on the executor that it is bound to, or
-    on `executor`, or, without either, in one of the threads."""
+    on `executor`, or, without either, in one of the threads. `goes_on` is called if what it
+    returns is to be awaited."""
     executor = executor if work.executor is None else work.executor  # it may be falsy
     place = None if executor is None else Place.of(executor)
     carried = InContext(work, copy_context(), place)
@@ -117,7 +120,10 @@ async def call(work: Call, executor: Executor | None, threads: Threads) -> Any:
         result = future.result()
     finally:
         del failure, cancelled, future, carried
-    return await result if inspect.isawaitable(result) else result
+    if not inspect.isawaitable(result):
+        return result
+    goes_on()
+    return await result
 
 
 async def _end_of(future: Future[Any]) -> asyncio.CancelledError | None:
