@@ -19,7 +19,7 @@ import threading
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import CancelledError, Executor, Future
-from contextvars import copy_context
+from contextvars import Context, copy_context
 from functools import partial
 from queue import SimpleQueue
 from typing import Any
@@ -99,7 +99,8 @@ async def call(
     returns is to be awaited."""
     executor = executor if work.executor is None else work.executor  # it may be falsy
     place = None if executor is None else Place.of(executor)
-    carried = InContext(work, copy_context(), place)
+    context = copy_context()
+    carried = InContext(work, context, place)
     future = threads.submit(carried) if place is None else place.submit(carried, threads)
     threads.calls += 1
     try:
@@ -123,7 +124,17 @@ async def call(
     if not inspect.isawaitable(result):
         return result
     goes_on()
+    _adopt(context)
+    del context
     return await result
+
+
+def _adopt(context: Context) -> None:
+    """What the function set is seen by what it returned: both are one task."""
+    before = copy_context()
+    for variable, value in context.items():
+        if before.get(variable, before) is not value:
+            variable.set(value)
 
 
 async def _end_of(future: Future[Any]) -> asyncio.CancelledError | None:

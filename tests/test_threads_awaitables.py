@@ -5,11 +5,12 @@ import contextvars
 import functools
 import os
 import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from on_a_loop import start_all
 
-from aioutils import Group, Pool, Yielder
+from aioutils import Group, Pool, Yielder, on
 
 
 class Meeting:
@@ -162,6 +163,31 @@ def decorated(function):
         return function(*args)
 
     return call
+
+
+VAR = contextvars.ContextVar("VAR", default="unset")
+
+
+@pytest.mark.parametrize("make", [Group, lambda: Pool(1)])
+@pytest.mark.parametrize("place", ["own thread", "executor"])
+def test_what_the_function_sets_is_seen_by_what_it_returns_and_by_nobody_else(make, place):
+    async def look():
+        await asyncio.sleep(0)
+        seen.append(VAR.get())
+        VAR.set("changed by what was awaited")
+
+    def call():
+        seen.append(VAR.get())
+        VAR.set("set")
+        return look()
+
+    seen = []
+    with ThreadPoolExecutor(1) as executor, make() as tool:
+        function = call if place == "own thread" else on(executor, call)
+        tool.spawn(function).result()
+        tool.spawn(function).result()
+        assert seen == ["unset", "set"] * 2
+        assert VAR.get() == "unset"
 
 
 def test_a_decorator_that_is_not_async_makes_no_difference():
