@@ -112,12 +112,13 @@ async def call(
         if future.cancelled():
             raise cancelled or RuntimeError(f"{executor!r} was shut down before the call began")
         failure = future.exception()
-        if cancelled is not None and (failure is None or isinstance(failure, CancelledError)):
-            if failure is None:
-                close(future.result())  # what it waited for was cancelled with it
-            raise cancelled
+        if isinstance(failure, CancelledError):  # what it waited for was cancelled, and so is it
+            raise cancelled or asyncio.CancelledError(*failure.args)
         if failure is not None:
             raise failure
+        if cancelled is not None:
+            close(future.result())
+            raise cancelled
         result = future.result()
     finally:
         del failure, cancelled, future, carried
