@@ -12,19 +12,17 @@ change on the loop of their task.
 import asyncio
 from collections.abc import Callable, Generator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
-from contextvars import ContextVar
 from functools import partial
 
 from ._graph import check, enter, leave
 from ._job import Job
 from ._loop import Loop
 from ._place import lending
+from ._runner import current as current
 from ._waiting import Moment, Waitable, Waking
 from .errors import DeadlockError
 
 Lend = Callable[[], AbstractContextManager[None]]
-
-current: ContextVar[Job | None] = ContextVar("aioutils.current", default=None)
 
 
 class Turn(Moment):
