@@ -135,7 +135,19 @@ class Admission(Roster):
         """A plain function becomes something to await."""
         if self._threads is None:
             self._threads = Threads()
-        job._work = call(job._work, self._executor, self._threads)
+        goes_on = partial(self._leave_thread, job)
+        job._work = call(job._work, self._executor, self._threads, goes_on)
+
+    def _leave_thread(self, job: Job) -> None:
+        """What the function returned is to be awaited, on the loop, where a group has no limit."""
+        lane, lease = job._lane, job._lease
+        if lane is self.main or lane is not self.calls:
+            return  # the slot is its limit; or it is in the child of a fork, and has none
+        if lease is not None and lease.lent:
+            return  # a thread that it left behind waits for something: that comes back here
+        job._lane = self.main
+        self.main.held += 1
+        lane.release()
 
     async def _run(self, job: Job) -> None:
         """All bookkeeping of a job is here: what asyncio runs is this."""

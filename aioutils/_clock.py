@@ -11,14 +11,17 @@ import heapq
 import math
 from collections import deque
 from collections.abc import Callable
-from contextvars import Context
+from concurrent.futures import Executor, ThreadPoolExecutor
+from contextvars import Context, copy_context
+from functools import partial
 from itertools import repeat, starmap
 from time import monotonic
-from typing import Any, TypeVarTuple, Unpack
+from typing import Any, TypeVar, TypeVarTuple, Unpack
 
 from ._interrupted import leaves_by_itself
-from ._runner import forgotten
+from ._runner import current, forgotten
 
+T = TypeVar("T")
 Ts = TypeVarTuple("Ts")
 
 # The wake-up sockets of the loops that are open. The collector finalizes what it finds in a cycle
@@ -67,6 +70,16 @@ class Standing(asyncio.AbstractEventLoop):
         if not (given_up or leaves_by_itself(context.get("exception"))):
             super().call_exception_handler(context)
 
+    def run_in_executor(
+        self, executor: Executor | None, func: Callable[[Unpack[Ts]], T], *args: *Ts
+    ) -> asyncio.Future[T]:
+        """asyncio carries no context there. The function has to know for which job it is called,
+        or nobody could refuse it to wait for itself."""
+        function: Any = func
+        if executor is None or isinstance(executor, ThreadPoolExecutor):
+            function = partial(_call_for, current.get(), func)
+        return super().run_in_executor(executor, function, *args)
+
     def run_once(self) -> None:
         """Looks at what is ready, without waiting for more."""
         self.stop()
@@ -110,6 +123,13 @@ class Standing(asyncio.AbstractEventLoop):
         """
         wakeup = getattr(self, "_csock", None)
         return -1 if wakeup is None else int(wakeup.fileno())
+
+
+def _call_for(job: Any, function: Callable[[Unpack[Ts]], T], *args: *Ts) -> T:
+    context = copy_context()
+    context.run(current.set, job)
+    del job  # the frames of a failure lead to this one
+    return context.run(function, *args)
 
 
 class Timers(Standing):

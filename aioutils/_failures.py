@@ -103,13 +103,20 @@ def raise_all(errors: list[BaseException], who: object, ended: int, fast: bool) 
 def raise_first(errors: list[BaseException], who: object) -> NoReturn:
     failed = f"{who!r}: another one failed: "
     note(errors[0], *(f"{failed}{shown(other)}" for other in errors[1:]))
-    error, context = errors[0], errors[0].__context__
+    try:
+        raise_itself(errors[0])
+    finally:
+        del errors  # else they, the traceback and this frame are a cycle
+
+
+def raise_itself(error: BaseException) -> NoReturn:
+    """What is handled where somebody asks for it has nothing to do with it."""
+    context = error.__context__
     try:
         raise error
     finally:
-        # What is handled here has nothing to do with it; and it may be a frozen dataclass.
-        BaseException.__setattr__(error, "__context__", context)
-        del error, errors, context
+        BaseException.__setattr__(error, "__context__", context)  # it may be a frozen dataclass
+        del error, context
 
 
 def passes_unseen(error: BaseException) -> bool:

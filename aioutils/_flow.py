@@ -9,11 +9,11 @@ from contextvars import copy_context
 from typing import TYPE_CHECKING, Any
 
 from . import _work
+from ._aclosing import Aclosing
 from ._graph import is_waited_for
 from ._job import DONE, Job
 from ._lane import Lane
 from ._lease import pause
-from ._source import aclose
 from ._waiting import Moment, Waitable
 from .task import Task
 
@@ -44,14 +44,12 @@ class Flow(Task[None]):
         iterator, order = aiter(source), self._order
         assert order is not None
         enough = _Room(self, room, buffer)
-        try:
+        async with Aclosing(iterator):
             async for item in iterator:
                 order.give(self, Given(self._lane, item))
                 order.tell()
                 if not enough.reached():
                     await pause(enough, _FIX)
-        finally:
-            await aclose(iterator)
 
 
 class _Room(Waitable):

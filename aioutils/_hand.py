@@ -4,7 +4,7 @@ import asyncio
 from concurrent.futures import CancelledError
 from typing import TYPE_CHECKING, Any
 
-from ._failures import note, passes_unseen, shown
+from ._failures import note, passes_unseen, raise_itself, shown
 from ._flow import Flow, Put
 from ._job import CANCELLED, DONE, FAILED, Job
 from ._order import Order
@@ -32,7 +32,7 @@ class Hand:
         if job._state is DONE:
             return job._outcome
         try:
-            raise self._error(job)
+            raise_itself(self._error(job))
         finally:
             del job
 
@@ -43,7 +43,7 @@ class Hand:
             if isinstance(error, asyncio.CancelledError):
                 raise CancelledError("the source was cancelled from within") from error
             if error is not None:
-                raise error
+                raise_itself(error)
         finally:
             del error  # else the traceback, this frame and the exception are a cycle
 

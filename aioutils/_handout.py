@@ -5,9 +5,11 @@ there is room, and where there is nothing to pull it waits until one of both has
 hands out of a job, and what becomes of failures, its `Hand` says.
 """
 
+import asyncio
 import logging
 from collections import deque
 from collections.abc import Callable, Iterable
+from concurrent.futures import CancelledError
 from time import monotonic
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -60,30 +62,33 @@ class Handout(Waitable):
             if self._hand.plain:
                 self._ready = self._order.finished
             self._deadline = None if self._timeout is None else monotonic() + self._timeout
-        while not self._over:
-            if self._source is not None:  # else it ends, if another thread closes the tool now
-                self._tool._opened()
-            self._hand.check()
-            job = self._order.take()
-            if job is not None:
-                try:
-                    item = self._hand.give(job)
-                finally:
-                    del job  # else it, its failure and the traceback are a cycle
-                if item is not SKIP:
-                    return item
-            elif self._source is not None and self._source.may_pull():
-                if self._source.pull():
-                    return LOOK
-            elif self._at_end():
-                self._over = True
-                self._order.tell()  # another thread may wait for the next result
-                self._hand.end(None if self._source is None else self._source.take_error())
-            else:
-                if self._source is not None:
-                    self._source.crew.refill()
-                return WAIT
-        return END
+        try:
+            while not self._over:
+                if self._source is not None:  # else it ends, if another thread closes the tool now
+                    self._tool._opened()
+                self._hand.check()
+                job = self._order.take()
+                if job is not None:
+                    try:
+                        item = self._hand.give(job)
+                    finally:
+                        del job  # else it, its failure and the traceback are a cycle
+                    if item is not SKIP:
+                        return item
+                elif self._source is not None and self._source.may_pull():
+                    if self._source.pull():
+                        return LOOK
+                elif self._at_end():
+                    self._over = True
+                    self._order.tell()  # another thread may wait for the next result
+                    self._hand.end(None if self._source is None else self._source.take_error())
+                else:
+                    if self._source is not None:
+                        self._source.crew.refill()
+                    return WAIT
+            return END
+        finally:
+            del self  # else who keeps what its source raised keeps it: the frames lead here
 
     def _left(self) -> float | None:
         return None if self._deadline is None else max(0.0, self._deadline - monotonic())
@@ -96,7 +101,7 @@ class Handout(Waitable):
     def _was_refused(self, error: BaseException) -> bool:
         return self._asking and isinstance(error, (DeadlockError, WrongLoopError))
 
-    def _give_up(self) -> None:
+    def _give_up(self, error: BaseException) -> None:
         """Waits for nothing, which would be refused as well; what others spawned goes on."""
         self._over = True
         if self._source is None:
@@ -105,15 +110,23 @@ class Handout(Waitable):
             for job in self._jobs():
                 self._scheduler.ask(job)
         self._hand.end_early()
+        self._end_source(error)
+
+    def _end_source(self, error: BaseException | None) -> None:
+        """Before its end, because of `error`, if any. It may have failed already: that was to be
+        raised after the results before it."""
         if self._source is not None:
+            self._ride(error, self._source.take_error(), "a source failed")
             self._source.close()
 
-    def _ride(self, error: BaseException, failure: Exception) -> None:
-        """What the source failed with, as it was closed because of `error`."""
-        if passes_unseen(error):
-            _log.error("%r: a source failed in closing", self._scheduler, exc_info=failure)
+    def _ride(self, error: BaseException | None, failure: BaseException | None, what: str) -> None:
+        """What the source failed with is a note of what leaves, or logged, if nothing does."""
+        if failure is None or isinstance(failure, (CancelledError, asyncio.CancelledError)):
+            return
+        if error is None or passes_unseen(error):
+            _log.error("%r: %s", self._scheduler, what, exc_info=failure)
         else:
-            note(error, f"{self._scheduler!r}: a source failed in closing: {shown(failure)}")
+            note(error, f"{self._scheduler!r}: {what}: {shown(failure)}")
 
     def _at_end(self) -> bool:
         if self._source is None:
@@ -121,8 +134,8 @@ class Handout(Waitable):
             return over and not self._order.ready()
         return self._source.over and self._order.taken == self._source.crew.pulled
 
-    def _stopping(self) -> Steps[None]:
-        """Cancels what is unfinished, and waits for its end."""
+    def _stopping(self, error: BaseException | None = None) -> Steps[None]:
+        """Cancels what is unfinished, because of `error`, if any, and waits for its end."""
         self._over = True
         self._order.tell()  # another thread may wait for the next result
         hasty = False
@@ -140,8 +153,17 @@ class Handout(Waitable):
             self._hand.end_early()
             self._order.clear()
             self._hand.make_room()
-            if self._source is not None:
-                self._source.close()
+            try:
+                self._end_source(error)
+            finally:
+                del error  # else it, its traceback and this frame are a cycle
+
+    def _dropped(self) -> list[Job]:
+        """What is unfinished, where nothing can be waited for."""
+        jobs = self._jobs()
+        if self._source is not None:
+            self._ride(None, self._source.take_error(), "a source failed")
+        return jobs
 
     def _jobs(self) -> list[Job]:
         if not self._begun:

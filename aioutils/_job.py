@@ -140,18 +140,22 @@ class Job(Waitable):
         return f"<{self._name} {self._state.value}>"
 
     def fail(self, error: BaseException) -> None:
-        """Keeps the exception with the traceback of the work, without our own frames."""
-        trace = error.__traceback__
-        while trace is not None and trace.tb_next is not None and _is_ours(trace):
-            trace = trace.tb_next
-        self._outcome, self._traceback = error, trace
-        error.with_traceback(trace)  # frozen dataclasses can't be assigned to
+        """Keeps the exception with the traceback of the work."""
+        self._outcome, self._traceback = error, without_ours(error).__traceback__
         self._state = FAILED
 
     def error(self) -> BaseException:
         """The exception that it failed with, to be raised: with the same traceback each time."""
         error: BaseException = self._outcome
         return error.with_traceback(self._traceback)
+
+
+def without_ours(error: BaseException) -> BaseException:
+    """The exception, which is to be kept, without our own frames, which lead to who keeps it."""
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None and _is_ours(trace):
+        trace = trace.tb_next
+    return error.with_traceback(trace)  # frozen dataclasses can't be assigned to
 
 
 def _is_ours(trace: TracebackType) -> bool:

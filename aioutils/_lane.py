@@ -43,7 +43,10 @@ class Lane:
         scheduler, order = self.scheduler, self.scheduler.order
         assert order is not None and self.buffer is not None
         shut = not scheduler.ending and order.is_full(self.buffer, self)
-        return int(not shut or any(job._state is WAITING for job in tuple(self.wanted)))
+        return int(
+            not shut
+            or any(job._state is WAITING and job._lane is self for job in tuple(self.wanted))
+        )
 
     def release(self) -> None:
         """A slot became free: to one who lent his, before anybody new."""

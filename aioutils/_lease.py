@@ -12,19 +12,17 @@ change on the loop of their task.
 import asyncio
 from collections.abc import Callable, Generator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
-from contextvars import ContextVar
 from functools import partial
 
 from ._graph import check, enter, leave
 from ._job import Job
 from ._loop import Loop
 from ._place import lending
+from ._runner import current as current
 from ._waiting import Moment, Waitable, Waking
 from .errors import DeadlockError
 
 Lend = Callable[[], AbstractContextManager[None]]
-
-current: ContextVar[Job | None] = ContextVar("aioutils.current", default=None)
 
 
 class Turn(Moment):
@@ -100,7 +98,7 @@ def _lent(job: Job, own: Loop, thread: Lend | None) -> Generator[None, None, Non
 @contextmanager
 def _lent_slot(job: Job, own: Loop, thread: Lend) -> Generator[None, None, None]:
     lane = job._lane
-    lane.scheduler.post(partial(lane.lend, job))
+    lane.scheduler.post(lambda: job._lane.lend(job))  # its lane may be another one by then
     with thread():  # until the slot is back, which one in the thread's line may hold
         try:
             yield

@@ -5,8 +5,13 @@ import sys
 import types
 import weakref
 from collections.abc import Callable, Coroutine, Generator
-from contextvars import Context
-from typing import Any
+from contextvars import Context, ContextVar
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from ._job import Job
+
+current: "ContextVar[Job | None]" = ContextVar("aioutils.current", default=None)  # whose code runs
 
 # Tasks that asyncio takes for unfinished, but whose coroutine was closed: they can't be cancelled.
 forgotten: "weakref.WeakSet[asyncio.Task[Any]]" = weakref.WeakSet()

@@ -15,8 +15,9 @@ from itertools import islice
 from time import monotonic
 from typing import Any
 
+from ._aclosing import Aclosing, aclose
 from ._each import Each
-from ._job import FAILED, Job
+from ._job import FAILED, Job, without_ours
 from ._lease import until
 from ._scheduler import Scheduler
 from ._waiting import Moment
@@ -79,22 +80,25 @@ class Source(_Items):
             try:
                 return self._pull()
             except Exception as error:  # surfaces after the results before it
-                self.over, self.error = True, error
+                self.over, self.error = True, without_ours(error)
                 del self  # else the error, its traceback and this are a cycle
                 return False
 
     def _pull(self) -> bool:
         room = self.crew.room()
-        while room > 0 and not self.over:
-            slow, most = monotonic() + _SLOW, min(room, self._at_once)
-            pulled = self.crew.start_all(islice(self._items, most))
-            self.over = pulled < most
-            if monotonic() > slow:
-                self._at_once = 1
-                return True
-            self._at_once = min(2 * self._at_once, 16)
-            room -= pulled
-        return False
+        try:
+            while room > 0 and not self.over:
+                slow, most = monotonic() + _SLOW, min(room, self._at_once)
+                pulled = self.crew.start_all(islice(self._items, most))
+                self.over = pulled < most
+                if monotonic() > slow:
+                    self._at_once = 1
+                    return True
+                self._at_once = min(2 * self._at_once, 16)
+                room -= pulled
+            return False
+        finally:
+            del self  # as in `pull`
 
     def forked(self) -> None:
         if not self._lock.acquire(blocking=False):  # another thread is in the midst of it
@@ -178,7 +182,7 @@ class AsyncSource(_Items, Moment):
     async def _pull_all(self, items: AsyncIterable[Any]) -> None:
         try:
             iterator = aiter(items)
-            try:
+            async with Aclosing(iterator):
                 while True:
                     await until(self)
                     try:
@@ -187,8 +191,6 @@ class AsyncSource(_Items, Moment):
                         break
                     self.crew.start_all((item,))
                     del item  # it may wait long for the next one
-            finally:
-                await aclose(iterator)
         except (KeyboardInterrupt, SystemExit, GeneratorExit):
             raise
         except BaseException as error:
@@ -240,13 +242,6 @@ def _raise(failed: list[BaseException]) -> None:
             raise BaseExceptionGroup(f"{len(failed)} sources failed in closing", failed)
     finally:
         failed.clear()  # else they, their tracebacks and the frames of these calls are cycles
-
-
-async def aclose(iterator: AsyncIterator[Any]) -> None:
-    """Ends an async generator where it was iterated, not when the collector comes by."""
-    close = getattr(iterator, "aclose", None)
-    if close is not None:
-        await close()
 
 
 def _after_fork() -> None:

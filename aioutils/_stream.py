@@ -66,21 +66,21 @@ class Stream(Handout, Closing, Generic[T]):
     def _leave_with(self, error: BaseException) -> None:
         try:
             if self._was_refused(error):
-                self._give_up()
-            self._leave()
+                self._give_up(error)
+            self._leave(error)
         except (DeadlockError, WrongLoopError):
             pass  # of the clean-up: `error` goes before
         except Exception as failure:
-            self._ride(error, failure)
+            self._ride(error, failure, "a source failed in closing")
         self._hand.ride(error)
 
     def close(self) -> None:
         """Ends the iteration: what is unfinished in it is cancelled, and its clean-up runs."""
         self._leave()
 
-    def _leave(self) -> None:
+    def _leave(self, error: BaseException | None = None) -> None:
         if not self._over:
-            run(self._stopping(), self._scheduler, _FIX)
+            run(self._stopping(error), self._scheduler, _FIX)
 
     def __aiter__(self) -> "Stream[T]":
         return self
@@ -122,12 +122,12 @@ class Stream(Handout, Closing, Generic[T]):
         before = requests()
         try:
             if self._was_refused(error):
-                self._give_up()
-            await self.aclose()
+                self._give_up(error)
+            await self._aend(error)
         except (DeadlockError, WrongLoopError):
             pass  # what is left was cancelled, and can't be waited for here
         except Exception as failure:
-            self._ride(error, failure)
+            self._ride(error, failure, "a source failed in closing")
         except asyncio.CancelledError:
             if passes_unseen(error):
                 raise
@@ -135,13 +135,16 @@ class Stream(Handout, Closing, Generic[T]):
 
     async def aclose(self) -> None:
         """`close` in async code."""
+        await self._aend()
+
+    async def _aend(self, error: BaseException | None = None) -> None:
         if not self._over:
-            await arun(self._stopping(), self._scheduler, _FIX, ends_all=False)
+            await arun(self._stopping(error), self._scheduler, _FIX, ends_all=False)
 
     def __del__(self) -> None:
         if self._begun and not self._over:
             with Later():
-                drop_iteration(self._scheduler, self._jobs, self.close)
+                drop_iteration(self._scheduler, self._dropped, self.close)
             self._over = True
         elif not self._over:
             self._over = True

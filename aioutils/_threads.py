@@ -19,7 +19,7 @@ import threading
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import CancelledError, Executor, Future
-from contextvars import copy_context
+from contextvars import Context, copy_context
 from functools import partial
 from queue import SimpleQueue
 from typing import Any
@@ -91,12 +91,16 @@ class _Worker(threading.Thread):
             del job, future, function, args, kwargs
 
 
-async def call(work: Call, executor: Executor | None, threads: Threads) -> Any:
+async def call(
+    work: Call, executor: Executor | None, threads: Threads, goes_on: Callable[[], object]
+) -> Any:
     """Calls it with the context variables of this task: on the executor that it is bound to, or
-    on `executor`, or, without either, in one of the threads."""
+    on `executor`, or, without either, in one of the threads. `goes_on` is called if what it
+    returns is to be awaited."""
     executor = executor if work.executor is None else work.executor  # it may be falsy
     place = None if executor is None else Place.of(executor)
-    carried = InContext(work, copy_context(), place)
+    context = copy_context()
+    carried = InContext(work, context, place)
     future = threads.submit(carried) if place is None else place.submit(carried, threads)
     threads.calls += 1
     try:
@@ -108,16 +112,30 @@ async def call(work: Call, executor: Executor | None, threads: Threads) -> Any:
         if future.cancelled():
             raise cancelled or RuntimeError(f"{executor!r} was shut down before the call began")
         failure = future.exception()
-        if cancelled is not None and (failure is None or isinstance(failure, CancelledError)):
-            if failure is None:
-                close(future.result())  # what it waited for was cancelled with it
-            raise cancelled
+        if isinstance(failure, CancelledError):  # what it waited for was cancelled, and so is it
+            raise cancelled or asyncio.CancelledError(*failure.args)
         if failure is not None:
             raise failure
+        if cancelled is not None:
+            close(future.result())
+            raise cancelled
         result = future.result()
     finally:
         del failure, cancelled, future, carried
-    return await result if inspect.isawaitable(result) else result
+    if not inspect.isawaitable(result):
+        return result
+    goes_on()
+    _adopt(context)
+    del context
+    return await result
+
+
+def _adopt(context: Context) -> None:
+    """What the function set is seen by what it returned: both are one task."""
+    before = copy_context()
+    for variable, value in context.items():
+        if before.get(variable, before) is not value:
+            variable.set(value)
 
 
 async def _end_of(future: Future[Any]) -> asyncio.CancelledError | None:

@@ -7,6 +7,7 @@ from concurrent.futures import CancelledError
 from typing import Any, Generic, TypeVar
 
 from . import _work
+from ._failures import raise_itself
 from ._job import CANCELLED, FAILED, Job, at_once
 from ._lease import pause
 
@@ -145,7 +146,7 @@ class Task(Job, Generic[T]):
             return self._outcome  # type: ignore[no-any-return]
         self._lane.scheduler.failures.see(self)
         try:
-            raise self.error()
+            raise_itself(self.error())
         finally:
             del self
 

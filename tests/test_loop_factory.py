@@ -2,17 +2,20 @@
 
 import asyncio
 import contextlib
+import contextvars
 import os
 import socket
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import uvloop
 from four_tools import DEBUG, finish, start
 
-from aioutils import Group, OrderedYielder, Pool, Yielder
+from aioutils import DeadlockError, Group, OrderedYielder, Pool, Yielder
 
+VAR = contextvars.ContextVar("VAR", default="unset")
 FACTORIES = [uvloop.new_event_loop, asyncio.new_event_loop, asyncio.SelectorEventLoop]
 
 
@@ -26,6 +29,22 @@ def factory(request):
 
     make.made = []
     return make
+
+
+@pytest.mark.parametrize("own", [False, True], ids=["default", "own"])
+@pytest.mark.parametrize("loop_factory", [None, *FACTORIES])
+def test_a_function_in_an_executor_is_refused_to_wait_for_its_task(loop_factory, own):
+    async def call(function):
+        with ThreadPoolExecutor(1, initializer=VAR.set, initargs=("of the thread",)) as executor:
+            loop = asyncio.get_running_loop()
+            return await loop.run_in_executor(executor if own else None, function)
+
+    with Pool(1, loop_factory=loop_factory) as pool:
+        with pytest.raises(DeadlockError):
+            pool.spawn(call(pool.join)).result(5)
+        assert pool.spawn(call(lambda: pool.spawn(int).result(5))).result(5) == 0
+        assert pool.spawn(call(VAR.get)).result(5) == ("of the thread" if own else "unset")
+        assert repr(pool) == "<Pool size=1 running=0 waiting=0>"
 
 
 async def running_loop():

@@ -26,6 +26,57 @@ def test_result_drives_until_it_is_there(group):
     assert (task.done(), task.result(), task.done()) == (False, "late", True)
 
 
+async def fails_in_handling():
+    try:
+        {}["own"]
+    except KeyError:
+        raise ValueError("mine")  # noqa: B904
+
+
+async def awaits(task):
+    try:
+        raise LookupError("of somebody else")
+    except LookupError:
+        await task
+
+
+@pytest.mark.parametrize(
+    "ask",
+    [
+        lambda group: group.spawn(fails_in_handling()).result(),
+        lambda group: group.spawn(awaits(group.spawn(fails_in_handling()))).result(),
+        lambda group: group.map(lambda _: fails_in_handling(), [1]),
+        lambda group: list(group.imap(lambda _: fails_in_handling(), [1])),
+        lambda group: list(group.imap(returns, failing_source())),
+    ],
+    ids=["result", "await", "map", "imap", "source"],
+)
+def test_a_failure_keeps_its_own_context_whatever_is_handled_where_it_is_raised(group, ask):
+    with pytest.raises(ValueError, match="mine") as caught:
+        try:
+            raise LookupError("of somebody else")
+        except LookupError:
+            ask(group)
+    assert repr(caught.value.__context__) == "KeyError('own')"
+
+
+async def failing_source():
+    await fails_in_handling()
+    yield
+
+
+def test_a_failure_s_context_stays_when_it_is_raised_again(group):
+    task = group.spawn(fails(ValueError("mine")))
+    group.join(raise_error=False)
+    for _ in range(2):
+        with pytest.raises(ValueError, match="mine") as caught:
+            try:
+                raise LookupError("of somebody else")
+            except LookupError:
+                task.result()
+        assert caught.value.__context__ is None
+
+
 def test_result_may_be_asked_for_again(group):
     task = group.spawn(returns([]))
     assert task.result() is task.result()

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import threading
 import time
+from concurrent.futures import CancelledError
 
 import pytest
 
@@ -35,6 +36,37 @@ def test_cancelled_error_of_a_function_is_its_end():
         task = group.spawn(give_up)
         group.join()
         assert task.cancelled()
+
+
+@pytest.mark.parametrize("kind", ["plain", "async"])
+@pytest.mark.parametrize("make", [lambda: Group(threads=1), lambda: Pool(1)])
+def test_who_waits_for_a_task_that_somebody_cancels_is_cancelled_as_well(kind, make):
+    async def forever():
+        begun.set()
+        await asyncio.Event().wait()
+
+    def plain():
+        return tool.spawn(forever()).result()
+
+    async def asynchronous():
+        return await tool.spawn(forever())
+
+    async def cancel():
+        await begun.wait()
+        for task in tool:
+            if task.name.endswith("forever"):
+                task.cancel()
+
+    begun = asyncio.Event()
+    with make() as tool:
+        waits = tool.spawn(plain if kind == "plain" else asynchronous)
+        canceller = Group(within=tool)
+        canceller.spawn(cancel())
+        assert tool.join()
+        assert waits.cancelled() and tool.errors == []
+        with pytest.raises(CancelledError):
+            waits.result()
+        canceller.close()
 
 
 @pytest.mark.parametrize("kind", [SystemExit, KeyboardInterrupt])
