@@ -56,6 +56,8 @@ class Stream(Handout, Closing, Generic[T]):
                 return item  # type: ignore[no-any-return]
         except BaseException as error:
             self._leave_with(error)
+            if isinstance(error, StopIteration):
+                raise self._no_end(error) from error
             raise
         finally:
             # The frames of a task's failure lead to this one, and it would keep what a `break`
@@ -73,6 +75,10 @@ class Stream(Handout, Closing, Generic[T]):
         except Exception as failure:
             self._ride(error, failure)
         self._hand.ride(error)
+
+    def _no_end(self, error: BaseException) -> RuntimeError:
+        """A failure that would be taken for the end of the iteration; as generators do."""
+        return RuntimeError(f"a task or the source of {self._tool!r} raised {type(error).__name__}")
 
     def close(self) -> None:
         """Ends the iteration: what is unfinished in it is cancelled, and its clean-up runs."""
@@ -109,6 +115,8 @@ class Stream(Handout, Closing, Generic[T]):
         except BaseException as error:
             await self._aleave(error)
             self._hand.ride(error)
+            if isinstance(error, StopAsyncIteration):
+                raise self._no_end(error) from error
             raise
         if item is END:
             raise StopAsyncIteration
