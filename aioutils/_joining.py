@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Callable, Iterable
 
 from ._failures import raise_all
-from ._lease import pause
+from ._lease import pause, refuse_circle
 from ._scheduler import Scheduler
 from ._waiting import Waitable
 
@@ -94,6 +94,7 @@ async def wait(scheduler: Scheduler, timeout: float | None) -> Ended | None:
     ended = Ended(scheduler)
     try:
         if timeout is not None and timeout <= 0:
+            refuse_circle(ended, FIX)
             for _ in range(3):  # as many passes as Loop.run_once() makes
                 if not ended.reached():
                     await asyncio.sleep(0)

@@ -229,10 +229,11 @@ async def test_a_blocking_call_in_the_block_of_async_with_is_refused():
         assert await task == 1
 
 
+@pytest.mark.parametrize("timeout", [None, 10, 0, -1])
 @on_a_loop
-async def test_awaiting_the_end_of_ones_own_tool_is_refused():
+async def test_awaiting_the_end_of_ones_own_tool_is_refused(timeout):
     async def join():
-        await group.wait()
+        await group.wait(timeout)
 
     async with Group() as group:
         with pytest.raises(DeadlockError, match="would wait for itself"):
