@@ -3,6 +3,7 @@
 import asyncio
 from typing import Any, Generic, Self, TypeVar
 
+from ._body import Awaiting
 from ._dropping import drop_iteration
 from ._failures import passes_unseen
 from ._handout import END, LOOK, WAIT, Handout
@@ -10,7 +11,7 @@ from ._job import DONE
 from ._later import Later
 from ._lease import pause
 from ._source import Closing
-from ._steps import arun, cancel_again, requests, run
+from ._steps import Steps, arun, cancel_again, requests, run
 from .errors import DeadlockError, WrongLoopError
 
 T = TypeVar("T")
@@ -95,19 +96,12 @@ class Stream(Handout, Closing, Generic[T]):
         try:
             self._over or self._tool._opened()
             while (item := self._step()) is WAIT or item is LOOK:
-                if item is LOOK:
-                    if self._scheduler.loop is None:
-                        self._scheduler.bind_running(self)
-                    await asyncio.sleep(0)
-                    continue
                 self._asking = True
-                tie = self._scheduler.tie_running(self)
-                try:
-                    in_time = await pause(self, _FIX, self._left())
-                finally:
-                    del tie
-                if not in_time:
-                    self._time_is_up()
+                with Awaiting(self._scheduler, self):
+                    if item is LOOK:
+                        await asyncio.sleep(0)
+                    elif not await pause(self, _FIX, self._left()):
+                        self._time_is_up()
                 self._asking = False
         except GeneratorExit:  # nothing can be awaited any more: the iterator's own end cleans up
             self._asking = False
@@ -140,6 +134,14 @@ class Stream(Handout, Closing, Generic[T]):
             if passes_unseen(error):
                 raise
             cancel_again(before)
+
+    def tells_failure(self) -> bool:
+        return self._hand.tells
+
+    def _stopping(self) -> Steps[None]:
+        yield from super()._stopping()
+        if self._hand.failed_fast:
+            yield self._scheduler  # the rest was cancelled as well
 
     async def aclose(self) -> None:
         """`close` in async code."""

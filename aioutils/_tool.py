@@ -210,7 +210,11 @@ class Tool:
         _ending.leave(self._scheduler, self._on_exit, error)
 
     async def __aenter__(self) -> Self:
-        """Binds the tool to the running loop; a failure that ends the rest ends the block too."""
+        """Binds the tool to the running loop.
+
+        With `on_error="cancel"` a failure ends the block too: where the block awaits the tool,
+        it is raised there; where it awaits something else, the block is cancelled.
+        """
         self._opened().bind_running(self)
         if self._body is not None:
             raise RuntimeError(f"{self!r} was entered already: make another one")
@@ -226,7 +230,7 @@ class Tool:
         body, self._body = self._body, None
         if body is None:
             raise RuntimeError(f"{self!r} was not entered with 'async with'")
-        by_us = body.leave(error)
+        by_us = body.leave()
         if isinstance(error, asyncio.CancelledError):
             await body.clean_up(_ending.aleave(self._scheduler, "cancel", None))
             return by_us

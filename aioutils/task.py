@@ -7,6 +7,7 @@ from concurrent.futures import CancelledError
 from typing import Any, Generic, TypeVar
 
 from . import _work
+from ._body import Awaiting
 from ._job import CANCELLED, FAILED, Job, at_once
 from ._lease import pause
 
@@ -115,11 +116,8 @@ class Task(Job, Generic[T]):
     def __await__(self) -> Generator[Any, None, T]:
         """Waits in async code, on the tool's loop, and lends the awaiting task's slot."""
         if not self.reached():
-            tie = self._lane.scheduler.tie_running(self)
-            try:
+            with Awaiting(self._lane.scheduler, self):
                 yield from pause(self, _FIX).__await__()
-            finally:
-                del tie
         try:
             return self._get(asyncio.CancelledError)
         finally:
