@@ -9,6 +9,7 @@ from ._flow import Flow, Put
 from ._job import CANCELLED, DONE, FAILED, Job
 from ._order import Order
 from ._waiting import Moment
+from .errors import cancelled
 
 if TYPE_CHECKING:
     from ._scheduler import Scheduler
@@ -87,7 +88,7 @@ class Hand:
         if job._state is CANCELLED:
             first = next(iter(failures.jobs()), None)
             if first is None or not (self.raises and failures.failing):
-                return CancelledError(f"{job!r}")
+                return cancelled(f"{job!r}")
             self.failed_fast, job = True, first
         failures.see(job)
         return job.error()

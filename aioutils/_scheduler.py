@@ -26,7 +26,7 @@ from .errors import ClosedError
 
 
 class Scheduler(Admission):
-    __slots__ = ("_asked", "_stopping", "origins")
+    __slots__ = ("_asked", "_stopping", "forsaken", "origins")
 
     def __init__(self, options: Options, within: "Scheduler | None", order: Order | None) -> None:
         super().__init__(options, order)
@@ -34,6 +34,7 @@ class Scheduler(Admission):
         self.origins: weakref.WeakKeyDictionary[Job, str] | None = None
         if options.on_exit == "refuse":
             self.origins = weakref.WeakKeyDictionary()
+        self.forsaken: frozenset[int] = frozenset()  # ids of jobs that the tool went away before
         self._stopping = 0
         self._asked: weakref.WeakSet[Job] | None = None  # to end
         _all.add(self)

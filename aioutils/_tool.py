@@ -3,7 +3,6 @@
 import asyncio
 import sys
 from collections.abc import Awaitable, Callable
-from concurrent.futures import CancelledError
 from contextlib import AbstractAsyncContextManager, suppress
 from contextvars import copy_context
 from gc import get_referents
@@ -20,7 +19,7 @@ from ._scheduler import Scheduler
 from ._stay import Stay
 from ._steps import run
 from ._warnings import users_line
-from .errors import ClosedError
+from .errors import ClosedError, cancelled
 from .task import Task
 
 P = ParamSpec("P")
@@ -133,7 +132,7 @@ class Tool:
         with suppress(ValueError):  # who closes the tool just now takes all off the list
             scheduler.unpark(stay)
         if stay._state is CANCELLED:
-            raise CancelledError(f"{stay!r} of {self!r}")
+            raise cancelled(f"{stay!r} of {self!r}")
         if stay._state is DONE:
             raise ClosedError(f"{self!r} was closed meanwhile, and {stay!r} was left again")
         raise stay.error()
