@@ -16,7 +16,10 @@ from .errors import DeadlockError, WrongLoopError
 
 T = TypeVar("T")
 
-_FIX = "Iterate outside of the tasks; inside of them write 'await task'."
+_FIX = (
+    "In async code write 'async for', 'await task' or 'await tool.wait()'; else iterate outside "
+    "of the tasks."
+)
 
 
 class Stream(Handout, Closing, Generic[T]):

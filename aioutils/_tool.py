@@ -25,7 +25,7 @@ from .task import Task
 P = ParamSpec("P")
 T = TypeVar("T")
 
-_FIX = "Enter contexts from the code outside of the tasks."
+_FIX = "In async code write 'async with' yourself; else enter it outside of the tasks."
 
 
 class Tool:

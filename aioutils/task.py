@@ -15,7 +15,7 @@ __all__ = ["Task"]
 
 T = TypeVar("T")
 _log = logging.getLogger("aioutils")
-_FIX = "Inside a task write 'await task'; outside of the tasks call task.result()."
+_FIX = "In async code write 'await task'; else call task.result() outside of the tasks."
 
 
 class Task(Job, Generic[T]):
