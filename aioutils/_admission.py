@@ -7,11 +7,11 @@ either started or cancelled, never both.
 
 import asyncio
 import sys
-from collections.abc import Callable
 from concurrent.futures import Executor
 from contextvars import Context
 from functools import partial
 from itertools import repeat, starmap
+from typing import TYPE_CHECKING
 
 from . import _work
 from ._interrupted import leaves_by_itself
@@ -26,6 +26,9 @@ from ._runner import LAZY, exhaust, forget, start, started
 from ._threads import Threads, call
 from ._work import Call
 
+if TYPE_CHECKING:
+    from ._body import Body
+
 # Jobs that start in one pass over the loop. So few that what they make, and those of the pass
 # before still hold, is less than what the collector waits for (700 objects before 3.13, 2,000
 # since): else it would come in each pass, to find everything alive.
@@ -33,13 +36,13 @@ SLICE = 128 if sys.version_info >= (3, 13) else 64
 
 
 class Admission(Roster):
-    __slots__ = ("_executor", "_threads", "listeners", "on_failing", "order")
+    __slots__ = ("_executor", "_threads", "body", "listeners", "order")
 
     def __init__(self, options: Options, order: Order | None) -> None:
         super().__init__(options)
         self.order: Order | None = order  # of what is spawned; a call of imap has one of its own
         self.listeners: list[Order] = []  # those who want to know of every task
-        self.on_failing: Callable[[], object] | None = None  # told when a failure ends the rest
+        self.body: Body | None = None  # told when a failure ends the rest
         self._executor: Executor | None = options.executor  # for plain functions
         self._threads: Threads | None = None
 
@@ -214,8 +217,8 @@ class Admission(Roster):
             self.failures.add(job)  # of a map, or no task: it is raised there, and ends that only
         elif self.failures.arrive(job):
             self.cancel_all()
-            if self.on_failing is not None:
-                self.on_failing()
+            if self.body is not None:
+                self.body.fail()
 
     def _ended(self, job: Job) -> None:
         job._runner = None

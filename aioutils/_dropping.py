@@ -56,6 +56,7 @@ def drop(scheduler: Scheduler) -> None:
         return
     loop = scheduler.loop
     over = scheduler.is_idle() and not scheduler.parked
+    scheduler.dropped = True
     if can_run(loop):
         if loop is not None and (_collector or thread_ends()):
             loop.keep = False  # the collector may be about to finalize what it consists of

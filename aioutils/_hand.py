@@ -9,6 +9,7 @@ from ._flow import Flow, Put
 from ._job import CANCELLED, DONE, FAILED, Job
 from ._order import Order
 from ._waiting import Moment
+from .errors import cancelled
 
 if TYPE_CHECKING:
     from ._scheduler import Scheduler
@@ -20,6 +21,9 @@ class Hand:
     """Of `map` and `imap`: results; a failure is raised where the result would have been."""
 
     plain = True  # what is done is handed out as it is
+    raises = True  # the failure of another task that ended the rest, and this call with it
+    tells = True  # of it
+    failed_fast = False  # it did
 
     def __init__(self, scheduler: "Scheduler", order: Order) -> None:
         self._scheduler = scheduler
@@ -27,6 +31,15 @@ class Hand:
 
     def check(self) -> None:
         """Before each: raises what ends the iteration at once."""
+        failures = self._scheduler.failures
+        if self.raises and failures.failing and self._scheduler.is_idle():
+            failures.raise_of(failures.jobs(), self._scheduler)
+
+    def fails(self) -> bool:
+        """True if there is something that `check` raises."""
+        failures = self._scheduler.failures
+        fails = self.raises and failures.failing and len(failures) > 0
+        return fails and self._scheduler.is_idle()
 
     def give(self, job: Job) -> Any:
         if job._state is DONE:
@@ -65,19 +78,26 @@ class Hand:
         tool's errors, if nobody would read them."""
         if passes_unseen(error):
             return
-        others = self._scheduler.failures.take_of(self._order)
+        failures = self._scheduler.failures
+        others = failures.take() if self.failed_fast else failures.take_of(self._order)
         failed = f"{self._scheduler!r}: another one failed: "
         note(error, *(f"{failed}{shown(other)}" for other in others if other is not error))
 
     def _error(self, job: Job) -> BaseException:
+        failures = self._scheduler.failures
         if job._state is CANCELLED:
-            return CancelledError(f"{job!r}")
-        self._scheduler.failures.see(job)
+            first = next(iter(failures.jobs()), None)
+            if first is None or not (self.raises and failures.failing):
+                return cancelled(f"{job!r}")
+            self.failed_fast, job = True, first
+        failures.see(job)
         return job.error()
 
 
 class Outcomes(Hand):
     """With `return_exceptions`: failures are items like results."""
+
+    raises = tells = False
 
     def give(self, job: Job) -> Any:
         return job._outcome if job._state is DONE else self._error(job)
@@ -104,7 +124,7 @@ class Collected(Outcomes):
 class Tasks(Hand):
     """Of `as_completed`: the tasks themselves."""
 
-    plain = False
+    plain = raises = False
 
     def give(self, job: Job) -> Any:
         return job
@@ -134,11 +154,6 @@ class Results(Hand):
         self._keep_none = keep_none
         self._room = room
         self._failed: list[Job] = []
-
-    def check(self) -> None:
-        failures = self._scheduler.failures
-        if failures.failing and self._scheduler.is_idle():
-            failures.raise_of(failures.jobs(), self._scheduler)
 
     def make_room(self) -> None:
         if self._room.is_watched():

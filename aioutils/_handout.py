@@ -181,7 +181,7 @@ class Handout(Waitable):
         source = self._source
         goes_on = source is not None and source.crew.goes_on()
         self._order.told = goes_on
-        if self._over or self._scheduler.closed or self._at_end():
+        if self._over or self._scheduler.closed or self._at_end() or self._hand.fails():
             return True
         if source is not None and source.may_pull():
             return True

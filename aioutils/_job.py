@@ -136,6 +136,9 @@ class Job(Waitable):
         if loop is not None and loop.blocked_by is not None:
             yield loop.blocked_by
 
+    def tells_failure(self) -> bool:
+        return self._state is FAILED
+
     def __repr__(self) -> str:
         return f"<{self._name} {self._state.value}>"
 

@@ -3,8 +3,9 @@
 import asyncio
 from collections.abc import Callable, Iterable
 
+from ._body import Awaiting
 from ._failures import raise_all
-from ._lease import pause
+from ._lease import pause, refuse_circle
 from ._scheduler import Scheduler
 from ._waiting import Waitable
 
@@ -62,6 +63,9 @@ class Ended(Waitable):
         self._scheduler.unwatch(self._look)
         self._scheduler.joins.remove(self)
 
+    def tells_failure(self) -> bool:
+        return True
+
     def blockers(self) -> Iterable[Waitable]:
         return self._scheduler.unfinished()
 
@@ -90,15 +94,13 @@ def join(scheduler: Scheduler, timeout: float | None) -> Ended | None:
 
 async def wait(scheduler: Scheduler, timeout: float | None) -> Ended | None:
     """`join` in async code."""
-    tie = scheduler.tie_running(scheduler)
     ended = Ended(scheduler)
-    try:
+    with Awaiting(scheduler, ended):
         if timeout is not None and timeout <= 0:
+            refuse_circle(ended, FIX)
             for _ in range(3):  # as many passes as Loop.run_once() makes
                 if not ended.reached():
                     await asyncio.sleep(0)
         else:
             await pause(ended, FIX, timeout)
-    finally:
-        del tie
     return ended if ended.reached() else None

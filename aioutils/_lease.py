@@ -111,7 +111,9 @@ def _lent_slot(job: Job, own: Loop, thread: Lend) -> Generator[None, None, None]
 def refuse(loop: Loop, target: Waitable, fix: str) -> None:
     """Raises if a wait for `target` that begins here would never end."""
     if loop.is_here() or loop.is_taken_here():
-        raise DeadlockError(f"{target!r} would wait for itself: this code runs on its loop. {fix}")
+        other = "" if loop.private else " Another tool, for sync code only, works."
+        text = f"{target!r} would wait for itself: this code runs on its loop. {fix}{other}"
+        raise DeadlockError(text)
     if loop.stands_still_here():
         raise DeadlockError(
             f"{target!r} would be waited for without end: it belongs to an event loop of this very "

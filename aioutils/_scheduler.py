@@ -21,7 +21,7 @@ from .errors import ClosedError
 
 
 class Scheduler(Cancelling):
-    __slots__ = ("_stopping", "origins")
+    __slots__ = ("_stopping", "dropped", "origins")
 
     def __init__(self, options: Options, within: "Scheduler | None", order: Order | None) -> None:
         super().__init__(options, order)
@@ -29,6 +29,7 @@ class Scheduler(Cancelling):
         self.origins: weakref.WeakKeyDictionary[Job, str] | None = None
         if options.on_exit == "refuse":
             self.origins = weakref.WeakKeyDictionary()
+        self.dropped: bool = False  # by whoever held the tool, and did not close it
         self._stopping = 0
         _all.add(self)
         if within is not None:

@@ -67,6 +67,9 @@ class Inside(Moment):
         self._entered = False
         self.value: Any = None
 
+    def __repr__(self) -> str:
+        return f"entering {self._stay._name}"
+
     def enter(self, value: Any) -> None:
         self.value, self._entered = value, True
         self.tell()

@@ -3,6 +3,7 @@
 import asyncio
 from typing import Any, Generic, Self, TypeVar
 
+from ._body import Awaiting
 from ._dropping import drop_iteration
 from ._failures import passes_unseen
 from ._handout import END, LOOK, WAIT, Handout
@@ -10,12 +11,15 @@ from ._job import DONE
 from ._later import Later
 from ._lease import pause
 from ._source import Closing
-from ._steps import arun, cancel_again, requests, run
+from ._steps import Steps, arun, cancel_again, requests, run
 from .errors import DeadlockError, WrongLoopError
 
 T = TypeVar("T")
 
-_FIX = "Iterate outside of the tasks; inside of them write 'await task'."
+_FIX = (
+    "In async code write 'async for', 'await task' or 'await tool.wait()'; else iterate outside "
+    "of the tasks."
+)
 
 
 class Stream(Handout, Closing, Generic[T]):
@@ -56,6 +60,8 @@ class Stream(Handout, Closing, Generic[T]):
                 return item  # type: ignore[no-any-return]
         except BaseException as error:
             self._leave_with(error)
+            if isinstance(error, StopIteration):
+                raise self._no_end(error) from error
             raise
         finally:
             # The frames of a task's failure lead to this one, and it would keep what a `break`
@@ -74,6 +80,10 @@ class Stream(Handout, Closing, Generic[T]):
             self._ride(error, failure, "a source failed in closing")
         self._hand.ride(error)
 
+    def _no_end(self, error: BaseException) -> RuntimeError:
+        """A failure that would be taken for the end of the iteration; as generators do."""
+        return RuntimeError(f"a task or the source of {self._tool!r} raised {type(error).__name__}")
+
     def close(self) -> None:
         """Ends the iteration: what is unfinished in it is cancelled, and its clean-up runs."""
         self._leave()
@@ -89,19 +99,12 @@ class Stream(Handout, Closing, Generic[T]):
         try:
             self._over or self._tool._opened()
             while (item := self._step()) is WAIT or item is LOOK:
-                if item is LOOK:
-                    if self._scheduler.loop is None:
-                        self._scheduler.bind_running(self)
-                    await asyncio.sleep(0)
-                    continue
                 self._asking = True
-                tie = self._scheduler.tie_running(self)
-                try:
-                    in_time = await pause(self, _FIX, self._left())
-                finally:
-                    del tie
-                if not in_time:
-                    self._time_is_up()
+                with Awaiting(self._scheduler, self):
+                    if item is LOOK:
+                        await asyncio.sleep(0)
+                    elif not await pause(self, _FIX, self._left()):
+                        self._time_is_up()
                 self._asking = False
         except GeneratorExit:  # nothing can be awaited any more: the iterator's own end cleans up
             self._asking = False
@@ -109,6 +112,8 @@ class Stream(Handout, Closing, Generic[T]):
         except BaseException as error:
             await self._aleave(error)
             self._hand.ride(error)
+            if isinstance(error, StopAsyncIteration):
+                raise self._no_end(error) from error
             raise
         if item is END:
             raise StopAsyncIteration
@@ -132,6 +137,14 @@ class Stream(Handout, Closing, Generic[T]):
             if passes_unseen(error):
                 raise
             cancel_again(before)
+
+    def tells_failure(self) -> bool:
+        return self._hand.tells
+
+    def _stopping(self, error: BaseException | None = None) -> Steps[None]:
+        yield from super()._stopping(error)
+        if self._hand.failed_fast:
+            yield self._scheduler  # the rest was cancelled as well
 
     async def aclose(self) -> None:
         """`close` in async code."""

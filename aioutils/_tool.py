@@ -3,7 +3,6 @@
 import asyncio
 import sys
 from collections.abc import Awaitable, Callable
-from concurrent.futures import CancelledError
 from contextlib import AbstractAsyncContextManager, suppress
 from contextvars import copy_context
 from gc import get_referents
@@ -19,13 +18,13 @@ from ._order import Order
 from ._scheduler import Scheduler
 from ._stay import Stay
 from ._steps import run
-from .errors import ClosedError
+from .errors import ClosedError, cancelled
 from .task import Task
 
 P = ParamSpec("P")
 T = TypeVar("T")
 
-_FIX = "Enter contexts from the code outside of the tasks."
+_FIX = "In async code write 'async with' yourself; else enter it outside of the tasks."
 
 
 class Tool:
@@ -130,7 +129,7 @@ class Tool:
         with suppress(ValueError):  # who closes the tool just now takes all off the list
             scheduler.unpark(stay)
         if stay._state is CANCELLED:
-            raise CancelledError(f"{stay!r} of {self!r}")
+            raise cancelled(f"{stay!r} of {self!r}")
         if stay._state is DONE:
             raise ClosedError(f"{self!r} was closed meanwhile, and {stay!r} was left again")
         raise stay.error()
@@ -210,7 +209,11 @@ class Tool:
             self.close()  # a subclass may have more to close
 
     async def __aenter__(self) -> Self:
-        """Binds the tool to the running loop; a failure that ends the rest ends the block too."""
+        """Binds the tool to the running loop.
+
+        With `on_error="cancel"` a failure ends the block too: where the block awaits the tool,
+        it is raised there; where it awaits something else, the block is cancelled.
+        """
         self._opened().bind_running(self)
         if self._body is not None:
             raise RuntimeError(f"{self!r} was entered already: make another one")
@@ -226,9 +229,9 @@ class Tool:
         body, self._body = self._body, None
         if body is None:
             raise RuntimeError(f"{self!r} was not entered with 'async with'")
-        by_us = body.leave(error)
-        cancelled = isinstance(error, asyncio.CancelledError)
-        on_exit, error = ("cancel", None) if cancelled else (self._on_exit, error)
+        by_us = body.leave()
+        by_cancelling = isinstance(error, asyncio.CancelledError)
+        on_exit, error = ("cancel", None) if by_cancelling else (self._on_exit, error)
         try:
             await body.clean_up(_ending.aleave(self._scheduler, on_exit, error), error)
         except GeneratorExit:  # given up: nothing can be awaited any more
@@ -237,7 +240,7 @@ class Tool:
             await self.aclose()
             raise
         await self.aclose()  # as in `__exit__`
-        return by_us if cancelled else None
+        return by_us if by_cancelling else None
 
     def __reduce__(self) -> NoReturn:
         raise TypeError(f"{self!r} can't be copied or pickled: make another one")

@@ -43,6 +43,10 @@ class Waitable:
         """What must be reached before; for finding those who wait for themselves."""
         return ()
 
+    def tells_failure(self) -> bool:
+        """True if who waits for it is told by it of the failure that ended the rest of a tool."""
+        return False
+
     def forget_others(self) -> None:
         """In the child of a fork: of the waits that watch, only those of this thread go on."""
 

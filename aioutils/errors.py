@@ -4,6 +4,9 @@ What your tasks raise reaches you as itself (or in an ``ExceptionGroup`` from ``
 arguments are ``TypeError`` and ``ValueError``. The classes here are all ``RuntimeError``.
 """
 
+import asyncio
+import concurrent.futures
+
 __all__ = ["ClosedError", "DeadlockError", "UnfinishedError", "WrongLoopError"]
 
 
@@ -27,3 +30,14 @@ class UnfinishedError(RuntimeError):
 class WrongLoopError(RuntimeError):
     """A task was awaited on a loop other than the one it runs on. Make one of the two tools
     with ``within=`` the other, so that both share one loop."""
+
+
+class _CancelledError(concurrent.futures.CancelledError, asyncio.CancelledError):
+    """Of a cancelled task, where a loop runs: sync code that is called there catches the one, and
+    asyncio, if nobody does, the other."""
+
+
+def cancelled(message: str) -> concurrent.futures.CancelledError:
+    """What the result of a cancelled task raises here."""
+    here = asyncio._get_running_loop() is not None
+    return (_CancelledError if here else concurrent.futures.CancelledError)(message)

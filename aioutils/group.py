@@ -102,6 +102,8 @@ class Group(Mapper):
         ended = await _joining.wait(scheduler, timeout)
         if ended is not None and raise_error:
             ended.raise_all(self)
+        elif ended is not None and scheduler.body is not None:
+            scheduler.body.forgive()
         return ended is not None
 
     def apply(

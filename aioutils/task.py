@@ -3,19 +3,20 @@
 import asyncio
 import logging
 from collections.abc import Callable, Generator
-from concurrent.futures import CancelledError
 from typing import Any, Generic, TypeVar
 
 from . import _work
+from ._body import Awaiting
 from ._failures import raise_itself
 from ._job import CANCELLED, FAILED, Job, at_once
 from ._lease import pause
+from .errors import cancelled
 
 __all__ = ["Task"]
 
 T = TypeVar("T")
 _log = logging.getLogger("aioutils")
-_FIX = "Inside a task write 'await task'; outside of the tasks call task.result()."
+_FIX = "In async code write 'await task'; else call task.result() outside of the tasks."
 
 
 class Task(Job, Generic[T]):
@@ -61,13 +62,13 @@ class Task(Job, Generic[T]):
 
         `timeout` is in seconds of wall time; 0 drives nothing. Raises the task's own exception
         with its own traceback, `TimeoutError` if the time is up first (the task goes on),
-        `concurrent.futures.CancelledError` if it was cancelled, and `RuntimeError` where it
-        would wait for itself. Ctrl-C cancels all tasks of the tool, lets them clean up and
-        leaves as `KeyboardInterrupt`.
+        `concurrent.futures.CancelledError` if it was cancelled (in a running loop one that is
+        `asyncio.CancelledError` too), and `RuntimeError` where it would wait for itself. Ctrl-C
+        cancels all tasks of the tool, lets them clean up and leaves as `KeyboardInterrupt`.
         """
         self._wait(timeout)
         try:
-            return self._get(CancelledError)
+            return self._get(cancelled)
         finally:
             del self  # else the traceback, this frame and the exception are a cycle
 
@@ -78,7 +79,7 @@ class Task(Job, Generic[T]):
         """
         self._wait(timeout)
         if self._state is CANCELLED:
-            self._get(CancelledError)
+            self._get(cancelled)
         if self._state is not FAILED:
             return None
         self._lane.scheduler.failures.see(self)
@@ -116,11 +117,8 @@ class Task(Job, Generic[T]):
     def __await__(self) -> Generator[Any, None, T]:
         """Waits in async code, on the tool's loop, and lends the awaiting task's slot."""
         if not self.reached():
-            tie = self._lane.scheduler.tie_running(self)
-            try:
+            with Awaiting(self._lane.scheduler, self):
                 yield from pause(self, _FIX).__await__()
-            finally:
-                del tie
         try:
             return self._get(asyncio.CancelledError)
         finally:
@@ -139,9 +137,9 @@ class Task(Job, Generic[T]):
         finally:
             del self
 
-    def _get(self, cancelled: type[BaseException]) -> T:
+    def _get(self, kind: Callable[[str], BaseException]) -> T:
         if self._state is CANCELLED:
-            raise cancelled(f"{self!r}")
+            raise kind(f"{self!r}{self._why()}")
         if self._state is not FAILED:
             return self._outcome  # type: ignore[no-any-return]
         self._lane.scheduler.failures.see(self)
@@ -149,6 +147,12 @@ class Task(Job, Generic[T]):
             raise_itself(self.error())
         finally:
             del self
+
+    def _why(self) -> str:
+        """What to say of its cancellation."""
+        scheduler = self._lane.scheduler
+        gone = f": its {scheduler.kind} was dropped; keep the tool until its tasks have ended"
+        return gone if scheduler.dropped else ""
 
 
 class _Callback:

@@ -151,6 +151,65 @@ async def test_imap_raises_a_failure_where_its_result_would_have_been():
         assert isinstance(outcomes[0], ZeroDivisionError) and outcomes[1] == 0.5
 
 
+# ---- failures that would be taken for the end ---------------------------------------------
+
+
+class Awaitable:
+    """It may fail with a StopIteration, which a coroutine can't."""
+
+    def __init__(self, error):
+        self.error = error
+
+    def __await__(self):
+        raise self.error
+
+
+class Source(Awaitable):
+    __aiter__ = Awaitable.__await__
+
+
+@pytest.mark.parametrize("method", ["imap", "imap_unordered"])
+@on_a_loop
+async def test_a_stop_async_iteration_of_an_item_does_not_end_the_iteration_in_silence(method):
+    error = StopAsyncIteration("of an item")
+    async with Pool(1) as pool:
+        with pytest.raises(RuntimeError, match="raised StopAsyncIteration") as caught:
+            [x async for x in getattr(pool, method)(fails, [error])]
+    assert caught.value.__cause__ is error
+
+
+@on_a_loop
+async def test_a_stop_async_iteration_of_a_task_does_not_end_a_yielder_in_silence(make_yielder):
+    results = []
+    async with make_yielder() as y:
+        for n in range(3):
+            y.spawn(fails(StopAsyncIteration()) if n == 1 else returns(n))
+        with pytest.raises(RuntimeError, match="raised StopAsyncIteration"):
+            async for result in y:
+                results.append(result)
+        assert y.errors == []
+    assert sorted(results) == [0, 2]
+
+
+@on_a_loop
+async def test_a_stop_async_iteration_of_the_source_does_not_end_imap_in_silence():
+    async with Pool(1) as pool:
+        with pytest.raises(RuntimeError, match="raised StopAsyncIteration"):
+            [x async for x in pool.imap(returns, Source(StopAsyncIteration()))]
+
+
+def test_a_stop_iteration_of_a_task_does_not_end_a_plain_for_in_silence(make_yielder):
+    y, error = make_yielder(), StopIteration("of a task")
+    y.spawn(Awaitable(error))
+    with pytest.raises(RuntimeError, match="raised StopIteration") as caught:
+        list(y)
+    assert caught.value.__cause__ is error
+    y.close()
+
+
+# ---- as_completed ------------------------------------------------------------------------
+
+
 @on_a_loop
 async def test_as_completed_hands_out_the_tasks(make_group):
     async with make_group() as group:

@@ -252,10 +252,59 @@ async def test_a_blocking_call_in_the_block_of_async_with_is_refused():
         assert await task == 1
 
 
+FIXES = {
+    "map": ("async for", lambda group: group.map(returns, [1])),
+    "imap": ("async for", lambda group: list(group.imap(returns, [1]))),
+    "as_completed": ("async for", lambda group: list(group.as_completed())),
+    "apply": ("await task", lambda group: group.apply(returns, (1,))),
+    "join": ("await tool.wait", lambda group: group.join()),
+    "enter": ("async with", lambda group: group.enter_async_context(Manager())),
+}
+
+
+class Manager:
+    async def __aenter__(self):
+        raise AssertionError
+
+    async def __aexit__(self, *error):
+        raise AssertionError
+
+    def __repr__(self):
+        return "<my manager>"
+
+
+@pytest.mark.parametrize("call", FIXES)
 @on_a_loop
-async def test_awaiting_the_end_of_ones_own_tool_is_refused():
+async def test_on_the_running_loop_the_fix_names_the_async_form_and_another_tool(call):
+    fix, block = FIXES[call]
+    group = Group()
+    await group.spawn(returns(1))  # from now on it is bound to this loop
+    async with group:
+        task = group.spawn(returns(1))
+        with pytest.raises(
+            DeadlockError, match=f"{fix}.* Another tool, for sync code only"
+        ) as raised:
+            block(group)
+        assert call != "enter" or "entering context <my manager> would" in str(raised.value)
+        group.take_errors()
+        await task
+
+
+def test_in_a_task_on_the_tools_own_loop_there_is_no_word_of_another_tool():
+    async def task():
+        group.apply(returns, (1,))
+
+    with Group() as group:
+        with pytest.raises(DeadlockError, match="await task") as raised:
+            group.spawn(task).result()
+    assert "Another tool" not in str(raised.value)
+
+
+@pytest.mark.parametrize("timeout", [None, 10, 0, -1])
+@on_a_loop
+async def test_awaiting_the_end_of_ones_own_tool_is_refused(timeout):
     async def join():
-        await group.wait()
+        await group.wait(timeout)
 
     async with Group() as group:
         with pytest.raises(DeadlockError, match="would wait for itself"):

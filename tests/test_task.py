@@ -5,7 +5,8 @@ import time
 from concurrent import futures
 
 import pytest
-from four_tools import fails, forever, returns
+from four_tools import MAKERS, fails, forever, returns
+from on_a_loop import on_a_loop
 
 from aioutils import Group, Task
 
@@ -200,6 +201,70 @@ def test_a_cancelled_task_raises_the_futures_error_in_sync_code(group):
     for wait in (task.result, task.exception):
         with pytest.raises(futures.CancelledError):
             wait()
+
+
+BLOCKING = {
+    "result": lambda group, task: task.result(),
+    "exception": lambda group, task: task.exception(),
+    "map": lambda group, task: group.map(cancel_me, [1]),
+}
+
+
+async def cancel_me(_):
+    raise asyncio.CancelledError
+
+
+@pytest.mark.parametrize("call", BLOCKING)
+@pytest.mark.parametrize("kind", [asyncio.CancelledError, futures.CancelledError])
+@pytest.mark.filterwarnings("ignore:this call blocks the event loop:RuntimeWarning")
+def test_where_a_loop_runs_the_error_of_a_cancelled_task_is_of_both_kinds(group, call, kind):
+    async def ask():
+        with pytest.raises(kind):
+            BLOCKING[call](group, task)
+        return "caught"
+
+    task = group.spawn(forever())
+    task.cancel()
+    assert asyncio.run(ask()) == "caught"
+    with pytest.raises(futures.CancelledError) as caught:
+        BLOCKING[call](group, task)
+    assert not isinstance(caught.value, asyncio.CancelledError)
+
+
+@on_a_loop
+async def test_in_async_code_the_error_of_a_cancelled_item_is_of_both_kinds():
+    async with Group() as group:
+        for kind in (asyncio.CancelledError, futures.CancelledError):
+            with pytest.raises(kind):
+                await anext(group.imap(cancel_me, [1]))
+
+
+@pytest.mark.parametrize("tool", MAKERS)
+def test_a_task_whose_tool_went_away_says_so(tool):
+    with pytest.raises(futures.CancelledError, match=r"its \w+ was dropped; keep the tool"):
+        MAKERS[tool]().spawn(returns(1)).result()
+
+
+@on_a_loop
+async def test_a_task_whose_tool_went_away_says_so_in_async_code():
+    group = Group()
+    begun, done = group.spawn(forever()), group.spawn(returns(1))
+    assert await done == 1
+    del group
+    with pytest.raises(asyncio.CancelledError, match="its Group was dropped"):
+        await begun
+    assert await done == 1
+
+
+def test_a_task_that_was_cancelled_before_its_tool_went_away_does_not_say_so():
+    group = Group()
+    cancelled = group.spawn(forever())
+    cancelled.cancel()
+    group.spawn(forever())
+    del group
+    with pytest.raises(futures.CancelledError) as caught:
+        cancelled.result()
+    assert "went away" not in str(caught.value)
 
 
 def test_a_cancelled_task_raises_asyncios_error_in_async_code(group):
