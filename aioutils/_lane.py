@@ -8,14 +8,12 @@ happens on the loop.
 from collections import deque
 from typing import TYPE_CHECKING
 
+from ._graph import reachable
 from ._job import WAITING, Job
 from ._lease import Turn
 
 if TYPE_CHECKING:
     from ._scheduler import Scheduler
-
-
-_nobody: list[Job] = []
 
 
 class Lane:
@@ -29,7 +27,7 @@ class Lane:
         self.dead: int = 0  # jobs in `waiting` that were cancelled
         self.returning: deque[Turn] = deque()  # who lent a slot and wants it back
         self.buffer: int | None = None  # results that may wait to be handed out: then nobody new
-        self.wanted: list[Job] = _nobody  # with a buffer: whose end somebody outside waits for
+        self.wanted: list[Job] | None = None  # of a yielder: whose end somebody outside waits for
 
     def free(self, most: int) -> int:
         """How many could start now, `most` at most."""
@@ -38,12 +36,15 @@ class Lane:
         return most if self.size is None else min(most, self.size - self.held)
 
     def _opening(self) -> int:
-        """One at a time, which may end at once, and be one more. While somebody waits for a job in
-        the line, whoever stands before it comes too: it may be the consumer himself."""
+        """One at a time, which may end at once, and be one more. While somebody outside waits, over
+        whatever chain, for a job in the line, whoever stands before it comes too: he may be the
+        consumer himself."""
         scheduler, order = self.scheduler, self.scheduler.order
-        assert order is not None and self.buffer is not None
-        shut = not scheduler.ending and order.is_full(self.buffer, self)
-        return int(not shut or any(job._state is WAITING for job in tuple(self.wanted)))
+        assert order is not None and self.buffer is not None and self.wanted is not None
+        if scheduler.ending or not order.is_full(self.buffer, self):
+            return 1
+        held_back = (job for job in reachable(self.wanted) if job._state is WAITING)
+        return int(any(job._lane is self for job in held_back))
 
     def release(self) -> None:
         """A slot became free: to one who lent his, before anybody new."""
@@ -56,7 +57,7 @@ class Lane:
 
     def lend(self, job: Job) -> None:
         lease = job._lease
-        if self.buffer is not None:
+        if self.wanted is not None:
             self.scheduler.wake()  # who waits may wait for one that is kept out
         if self.size is None or lease is None:
             return

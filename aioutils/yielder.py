@@ -8,6 +8,7 @@ from ._eventloop import LoopFactory
 from ._failures import OnError
 from ._flow import Flow, Put
 from ._hand import Results
+from ._job import Job
 from ._options import OnExit, Options, check_positive
 from ._order import CompletionOrder, Order, SpawnOrder
 from ._stream import Stream
@@ -80,8 +81,9 @@ class Yielder(Tool):
         self._buffer = size or 1000
         if buffer is not None:
             self._buffer = check_positive(type(self).__name__, "buffer", buffer)
-            for lane in scheduler.lanes:
-                lane.buffer, lane.wanted = buffer, []
+        wanted: list[Job] = []
+        for lane in scheduler.lanes:
+            lane.buffer, lane.wanted = buffer, wanted
 
     @overload
     def spawn(self, work: AsyncIterable[Any], /) -> Task[None]: ...
