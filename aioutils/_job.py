@@ -125,7 +125,7 @@ class Job(Waitable):
             return
         if now:
             lane.wanted.append(self)
-            lane.scheduler.wake()
+            lane.look()
         elif self in lane.wanted:  # else a fork came in between
             lane.wanted.remove(self)
 

@@ -11,13 +11,24 @@ from typing import TYPE_CHECKING
 from ._graph import reachable
 from ._job import WAITING, Job
 from ._lease import Turn
+from ._waiting import Moment
 
 if TYPE_CHECKING:
     from ._scheduler import Scheduler
 
 
 class Lane:
-    __slots__ = ("buffer", "dead", "held", "returning", "scheduler", "size", "waiting", "wanted")
+    __slots__ = (
+        "buffer",
+        "dead",
+        "held",
+        "returning",
+        "room",
+        "scheduler",
+        "size",
+        "waiting",
+        "wanted",
+    )
 
     def __init__(self, scheduler: "Scheduler", size: int | None) -> None:
         self.scheduler: Scheduler = scheduler
@@ -28,6 +39,7 @@ class Lane:
         self.returning: deque[Turn] = deque()  # who lent a slot and wants it back
         self.buffer: int | None = None  # results that may wait to be handed out: then nobody new
         self.wanted: list[Job] | None = None  # of a yielder: whose end somebody outside waits for
+        self.room: Moment | None = None  # of a yielder: for streams that were paused
 
     def free(self, most: int) -> int:
         """How many could start now, `most` at most."""
@@ -46,6 +58,14 @@ class Lane:
         held_back = (job for job in reachable(self.wanted) if job._state is WAITING)
         return int(any(job._lane is self for job in held_back))
 
+    def look(self) -> None:
+        """Has what a yielder holds back look again: other jobs may be wanted now."""
+        assert self.room is not None
+        if self.room.is_watched():
+            self.scheduler.post(self.room.tell)
+        elif self.buffer is not None:
+            self.scheduler.wake()
+
     def release(self) -> None:
         """A slot became free: to one who lent his, before anybody new."""
         while self.returning:
@@ -58,7 +78,7 @@ class Lane:
     def lend(self, job: Job) -> None:
         lease = job._lease
         if self.wanted is not None:
-            self.scheduler.wake()  # who waits may wait for one that is kept out
+            self.look()  # who waits may wait for one that is kept out, or paused
         if self.size is None or lease is None:
             return
         lease.waits += 1

@@ -83,7 +83,7 @@ class Yielder(Tool):
             self._buffer = check_positive(type(self).__name__, "buffer", buffer)
         wanted: list[Job] = []
         for lane in scheduler.lanes:
-            lane.buffer, lane.wanted = buffer, wanted
+            lane.buffer, lane.wanted, lane.room = buffer, wanted, self._room
 
     @overload
     def spawn(self, work: AsyncIterable[Any], /) -> Task[None]: ...
@@ -112,6 +112,7 @@ class Yielder(Tool):
         So a plain ``for`` reads any async stream, or several merged into one. It is closed
         (`aclose()`) where the iteration ends early. In an `OrderedYielder` its items have the
         place of the spawn; those not at the head pause after `buffer` items (default: `size`).
+        While you wait for the task of one, instead of taking its items, it does not pause.
         """
         if isinstance(work, AsyncIterable) and not (args or kwargs):
             scheduler = self._opened()
