@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable
 
 from ._failures import raise_all
 from ._lease import pause
+from ._roster import nothing
 from ._scheduler import Scheduler
 from ._waiting import Waitable
 
@@ -57,6 +58,7 @@ class Ended(Waitable):
         self._notify = notify
         self._scheduler.joins.append(self)
         self._scheduler.watch(self._look)
+        self._scheduler.let_in()
 
     def unwatch(self, notify: Callable[[], None]) -> None:
         self._scheduler.unwatch(self._look)
@@ -82,7 +84,11 @@ def join(scheduler: Scheduler, timeout: float | None) -> Ended | None:
     if ended.reached():
         return ended
     if timeout is not None and timeout <= 0:
-        scheduler.look(ended, FIX)
+        ended.watch(nothing)
+        try:
+            scheduler.look(ended, FIX)
+        finally:
+            ended.unwatch(nothing)
     else:
         scheduler.block(ended, timeout, FIX)
     return ended if ended.reached() else None
@@ -94,9 +100,13 @@ async def wait(scheduler: Scheduler, timeout: float | None) -> Ended | None:
     ended = Ended(scheduler)
     try:
         if timeout is not None and timeout <= 0:
-            for _ in range(3):  # as many passes as Loop.run_once() makes
-                if not ended.reached():
-                    await asyncio.sleep(0)
+            ended.watch(nothing)
+            try:
+                for _ in range(3):  # as many passes as Loop.run_once() makes
+                    if not ended.reached():
+                        await asyncio.sleep(0)
+            finally:
+                ended.unwatch(nothing)
         else:
             await pause(ended, FIX, timeout)
     finally:

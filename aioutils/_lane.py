@@ -22,6 +22,7 @@ class Lane:
         "buffer",
         "dead",
         "held",
+        "kept",
         "returning",
         "room",
         "scheduler",
@@ -36,6 +37,7 @@ class Lane:
         self.held: int = 0  # slots in use
         self.waiting: deque[Job] = deque()
         self.dead: int = 0  # jobs in `waiting` that were cancelled
+        self.kept: int = 0  # jobs in `waiting` without room for a result; nothing else is there
         self.returning: deque[Turn] = deque()  # who lent a slot and wants it back
         self.buffer: int | None = None  # results that may wait to be handed out: then nobody new
         self.wanted: list[Job] | None = None  # of a yielder: whose end somebody outside waits for
@@ -48,13 +50,13 @@ class Lane:
         return most if self.size is None else min(most, self.size - self.held)
 
     def _opening(self) -> int:
-        """One at a time, which may end at once, and be one more. While somebody outside waits, over
+        """As many as may end at once, and be handed out later. While somebody outside waits, over
         whatever chain, for a job in the line, whoever stands before it comes too: he may be the
         consumer himself."""
         scheduler, order = self.scheduler, self.scheduler.order
         assert order is not None and self.buffer is not None and self.wanted is not None
         if scheduler.ending or not order.is_full(self.buffer, self):
-            return 1
+            return max(1, self.buffer - order.backlog())
         held_back = (job for job in reachable(self.wanted) if job._state is WAITING)
         return int(any(job._lane is self for job in held_back))
 
