@@ -36,12 +36,11 @@ SLICE = 128 if sys.version_info >= (3, 13) else 64
 
 
 class Admission(Roster):
-    __slots__ = ("_executor", "_threads", "body", "listeners", "order")
+    __slots__ = ("_executor", "_threads", "body", "order")
 
     def __init__(self, options: Options, order: Order | None) -> None:
         super().__init__(options)
         self.order: Order | None = order  # of what is spawned; a call of imap has one of its own
-        self.listeners: list[Order] = []  # those who want to know of every task
         self.body: Body | None = None  # told when a failure ends the rest
         self._executor: Executor | None = options.executor  # for plain functions
         self._threads: Threads | None = None
@@ -57,24 +56,29 @@ class Admission(Roster):
                 self._inbox.popleft()()
             for lane in self.lanes:
                 most = SLICE
+                starting: dict[Order, int] = {}
                 while lane.waiting and most > 0 and loop._running:  # not: one forked
-                    claimed = self._claim(lane, most, loop)
+                    claimed = self._claim(lane, most, loop, starting)
                     most -= len(claimed) or SLICE
                     self._start(claimed)
+                    if not LAZY:
+                        starting.clear()  # they have started, and may have ended
+                    elif lane.buffer is not None:  # pragma: no cover: before 3.12
+                        break
         except BaseException:  # a signal: the rest is still to do
             self._due = False
             self.wake()
             raise
         self._due = False
         for lane in self.lanes:
-            if lane.waiting and lane.free(1) > 0:
+            if len(lane.waiting) > lane.kept and lane.free(1) > 0:
                 self.wake()
         if self._inbox:
             self.wake()
         if self._watchers and not self.running:
             self._tell()
 
-    def _claim(self, lane: Lane, most: int, loop: Loop) -> list[Job]:
+    def _claim(self, lane: Lane, most: int, loop: Loop, starting: dict[Order, int]) -> list[Job]:
         """Takes those that start now out of the line; the first of them is the last."""
         with self._lock:
             if self.loop is not loop:
@@ -84,14 +88,25 @@ class Admission(Roster):
             claimed = self._claiming = []
             # In one step: they are here or there whenever another thread forks.
             claimed.extend(starmap(waiting.popleft, repeat((), free)))
+            lane.kept = 1  # first: whoever lets more in meanwhile says so
+            kept: list[Job] = []
             for job in claimed:
+                order = job._order
                 if job._state is not WAITING:
                     lane.dead -= 1
                     free -= 1
-                else:
+                elif order is None or order.buffer is None or self.has_room(order, starting):
                     job._state = RUNNING
+                else:
+                    kept.append(job)
+                    if waiting:  # who is behind it may pass
+                        claimed.extend(starmap(waiting.popleft, ((),)))
+                    else:
+                        free -= 1
             if free < len(claimed):
+                waiting.extendleft(reversed(kept))
                 claimed[:] = [job for job in claimed if job._state is RUNNING]
+            lane.kept = 0 if claimed or starting else len(kept)  # else a new look is due
             lane.held += free
             self._claimed += free
             self.running.update(claimed)

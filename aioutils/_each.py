@@ -4,6 +4,7 @@
 All else happens on the loop.
 """
 
+import sys
 from collections.abc import Iterable
 from contextvars import copy_context
 from typing import TYPE_CHECKING, Any
@@ -37,6 +38,8 @@ class Each:
         self._name = _work.name_of(function)
         self._size = self._lane.size or 1000  # a group has no limit
         self._buffer = self._size if buffer is None else buffer
+        if self._buffer < sys.maxsize:
+            order.buffer = self._buffer
         self.pulled: int = 0
 
     def room(self) -> int:
@@ -48,7 +51,9 @@ class Each:
         return self._size - (self.pulled - ended)
 
     def goes_on(self) -> bool:
-        """True if nobody need be told of single results."""
+        """True if nobody need be told of single results. Whoever waits asks when he looks: another
+        thread may have taken one just now."""
+        self.refill()
         return False
 
     def start_all(self, items: Iterable[Any]) -> int:
@@ -69,6 +74,7 @@ class Each:
 
     def refill(self) -> None:
         """Before the consumer waits."""
+        self._lane.scheduler.let_in()
 
     def _refused(self, error: Exception) -> None:
         job = Job(self._lane, None, None, self._name)

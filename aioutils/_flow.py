@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from . import _work
 from ._aclosing import Aclosing
-from ._graph import is_waited_for
+from ._graph import is_waited_for, reachable
 from ._job import DONE, Job
 from ._lane import Lane
 from ._lease import pause
@@ -35,11 +35,6 @@ class Flow(Task[None]):
         super().__init__(scheduler.main, work, copy_context(), _work.name_of(source))
         self.items: deque[Job] = deque()
 
-    def watch(self, notify: Callable[[], object]) -> None:
-        super().watch(notify)
-        if is_waited_for(self):
-            self._lane.scheduler.post(self._lane.scheduler.tell)
-
     async def _pour(self, source: AsyncIterable[Any], room: Moment, buffer: int) -> None:
         iterator, order = aiter(source), self._order
         assert order is not None
@@ -53,7 +48,7 @@ class Flow(Task[None]):
 
 
 class _Room(Waitable):
-    """The moment at which fewer than `buffer` items wait, or nobody hands out any more."""
+    """The moment at which fewer than `buffer` items wait, or who hands them out wants the end."""
 
     paces = True
 
@@ -73,13 +68,15 @@ class _Room(Waitable):
         self._room.forget_others()
 
     def reached(self) -> bool:
-        order = self._flow._order
-        if order is None or self._flow._lane.scheduler.ending:
+        flow = self._flow
+        order, lane = flow._order, flow._lane
+        if order is None or lane.wanted is None or lane.scheduler.ending:
             return True
-        if order.backlog(self._flow) < self._buffer:
+        if order.backlog(flow) < self._buffer:
             return True
-        # The one at the head may be who waits.
-        return is_waited_for(self._flow) and order.is_behind(self._flow)
+        if order.is_behind(flow) and is_waited_for(flow):
+            return True  # the one at the head may be who waits
+        return flow in reachable(lane.wanted)  # he may be who hands the items out
 
 
 class Given(Job):

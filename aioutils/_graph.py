@@ -6,6 +6,7 @@ The graph is that of jobs and of what they wait for. Its edges change under `_lo
 import os
 import threading
 from collections import Counter
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
 from ._job import Job
@@ -49,6 +50,7 @@ def enter(me: Job, target: Waitable, fix: str, blocked: "Election | None" = None
             me._lease = Lease()
         me._lease.targets.append(target)
         _count(target, 1)
+    target.wanted(True, me)
 
 
 def leave(me: Job, target: Waitable) -> None:
@@ -57,6 +59,7 @@ def leave(me: Job, target: Waitable) -> None:
         if me._lease is not None:  # else a fork came in between, and nothing is counted any more
             me._lease.targets.remove(target)
             _count(target, -1)
+    target.wanted(False, me)
 
 
 def check(me: Job, target: Waitable, fix: str) -> None:
@@ -98,6 +101,19 @@ def way(start: Waitable, goal: Waitable) -> list[Waitable] | None:
                 came_from[id(blocker)] = (blocker, id(node))
                 line.append(blocker)
     return None
+
+
+def reachable(jobs: Iterable[Job]) -> Iterator[Job]:
+    """These, and the jobs that they wait for, over whatever chain."""
+    line: list[Waitable] = list(jobs)
+    seen: set[Job] = set()
+    while line:
+        job = line.pop()
+        if isinstance(job, Job) and job not in seen:
+            seen.add(job)
+            yield job
+            if job._lease is not None:
+                line += job._lease.targets
 
 
 def is_waited_for(job: Job) -> bool:

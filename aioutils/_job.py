@@ -119,14 +119,15 @@ class Job(Waitable):
                 return
             notify()
 
-    def wanted(self, now: bool) -> None:
+    def wanted(self, now: bool, by: "Job | None" = None) -> None:
         lane = self._lane
-        if lane.buffer is not None:
-            if now:
-                lane.wanted.append(self)
-            else:
-                lane.wanted.remove(self)
-            lane.scheduler.wake()
+        if lane.wanted is None or (by is not None and by._order is self._order):
+            return
+        if now:
+            lane.wanted.append(self)
+            lane.look()
+        elif self in lane.wanted:  # else a fork came in between
+            lane.wanted.remove(self)
 
     def blockers(self) -> "Iterable[Waitable]":
         """What must happen before this job can end."""

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable
 from ._body import Awaiting
 from ._failures import raise_all
 from ._lease import pause, refuse_circle
+from ._roster import nothing
 from ._scheduler import Scheduler
 from ._waiting import Waitable
 
@@ -58,6 +59,7 @@ class Ended(Waitable):
         self._notify = notify
         self._scheduler.joins.append(self)
         self._scheduler.watch(self._look)
+        self._scheduler.let_in()
 
     def unwatch(self, notify: Callable[[], None]) -> None:
         self._scheduler.unwatch(self._look)
@@ -86,7 +88,11 @@ def join(scheduler: Scheduler, timeout: float | None) -> Ended | None:
     if ended.reached():
         return ended
     if timeout is not None and timeout <= 0:
-        scheduler.look(ended, FIX)
+        ended.watch(nothing)
+        try:
+            scheduler.look(ended, FIX)
+        finally:
+            ended.unwatch(nothing)
     else:
         scheduler.block(ended, timeout, FIX)
     return ended if ended.reached() else None
@@ -98,9 +104,13 @@ async def wait(scheduler: Scheduler, timeout: float | None) -> Ended | None:
     with Awaiting(scheduler, ended):
         if timeout is not None and timeout <= 0:
             refuse_circle(ended, FIX)
-            for _ in range(3):  # as many passes as Loop.run_once() makes
-                if not ended.reached():
-                    await asyncio.sleep(0)
+            ended.watch(nothing)
+            try:
+                for _ in range(3):  # as many passes as Loop.run_once() makes
+                    if not ended.reached():
+                        await asyncio.sleep(0)
+            finally:
+                ended.unwatch(nothing)
         else:
             await pause(ended, FIX, timeout)
     return ended if ended.reached() else None

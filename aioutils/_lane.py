@@ -8,18 +8,28 @@ happens on the loop.
 from collections import deque
 from typing import TYPE_CHECKING
 
+from ._graph import reachable
 from ._job import WAITING, Job
 from ._lease import Turn
+from ._waiting import Moment
 
 if TYPE_CHECKING:
     from ._scheduler import Scheduler
 
 
-_nobody: list[Job] = []
-
-
 class Lane:
-    __slots__ = ("buffer", "dead", "held", "returning", "scheduler", "size", "waiting", "wanted")
+    __slots__ = (
+        "buffer",
+        "dead",
+        "held",
+        "kept",
+        "returning",
+        "room",
+        "scheduler",
+        "size",
+        "waiting",
+        "wanted",
+    )
 
     def __init__(self, scheduler: "Scheduler", size: int | None) -> None:
         self.scheduler: Scheduler = scheduler
@@ -27,9 +37,11 @@ class Lane:
         self.held: int = 0  # slots in use
         self.waiting: deque[Job] = deque()
         self.dead: int = 0  # jobs in `waiting` that were cancelled
+        self.kept: int = 0  # jobs in `waiting` without room for a result; nothing else is there
         self.returning: deque[Turn] = deque()  # who lent a slot and wants it back
         self.buffer: int | None = None  # results that may wait to be handed out: then nobody new
-        self.wanted: list[Job] = _nobody  # with a buffer: whose end somebody outside waits for
+        self.wanted: list[Job] | None = None  # of a yielder: whose end somebody outside waits for
+        self.room: Moment | None = None  # of a yielder: for streams that were paused
 
     def free(self, most: int) -> int:
         """How many could start now, `most` at most."""
@@ -38,15 +50,23 @@ class Lane:
         return most if self.size is None else min(most, self.size - self.held)
 
     def _opening(self) -> int:
-        """One at a time, which may end at once, and be one more. While somebody waits for a job in
-        the line, whoever stands before it comes too: it may be the consumer himself."""
+        """As many as may end at once, and be handed out later. While somebody outside waits, over
+        whatever chain, for a job in the line, whoever stands before it comes too: he may be the
+        consumer himself."""
         scheduler, order = self.scheduler, self.scheduler.order
-        assert order is not None and self.buffer is not None
-        shut = not scheduler.ending and order.is_full(self.buffer, self)
-        return int(
-            not shut
-            or any(job._state is WAITING and job._lane is self for job in tuple(self.wanted))
-        )
+        assert order is not None and self.buffer is not None and self.wanted is not None
+        if scheduler.ending or not order.is_full(self.buffer, self):
+            return max(1, self.buffer - order.backlog())
+        held_back = (job for job in reachable(self.wanted) if job._state is WAITING)
+        return int(any(job._lane is self for job in held_back))
+
+    def look(self) -> None:
+        """Has what a yielder holds back look again: other jobs may be wanted now."""
+        assert self.room is not None
+        if self.room.is_watched():
+            self.scheduler.post(self.room.tell)
+        elif self.buffer is not None:
+            self.scheduler.wake()
 
     def release(self) -> None:
         """A slot became free: to one who lent his, before anybody new."""
@@ -59,8 +79,8 @@ class Lane:
 
     def lend(self, job: Job) -> None:
         lease = job._lease
-        if self.buffer is not None:
-            self.scheduler.wake()  # who waits may wait for one that is kept out
+        if self.wanted is not None:
+            self.look()  # who waits may wait for one that is kept out, or paused
         if self.size is None or lease is None:
             return
         lease.waits += 1

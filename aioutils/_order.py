@@ -20,12 +20,13 @@ if TYPE_CHECKING:
 class Order(Moment):
     """What both have in common: `finished` is the line of those whose turn it is."""
 
-    __slots__ = ("ended", "finished", "taken", "told")
+    __slots__ = ("buffer", "ended", "finished", "taken", "told")
 
     def __init__(self) -> None:
         super().__init__()
         self.ended: int = 0
         self.taken: int = 0
+        self.buffer: int | None = None  # of imap: results that may wait; then no item starts
         self.finished: deque[Job] = deque()
         self.told: bool = False  # whoever waits, since he last looked
 

@@ -20,12 +20,16 @@ from ._waiting import Event, Waitable
 
 if TYPE_CHECKING:
     from ._joining import Ended
+    from ._order import Order
     from ._scheduler import Scheduler
 
 
 class End(partial[object]):
     """An action for the inbox that tells of the end of its first argument, a job: what is not done
     before a fork is done in the child as well."""
+
+
+def nothing() -> None: ...
 
 
 class Roster(Bound):
@@ -43,6 +47,7 @@ class Roster(Bound):
         "joins",
         "kind",
         "lanes",
+        "listeners",
         "main",
         "parked",
         "parking",
@@ -71,6 +76,7 @@ class Roster(Bound):
         self._hasty = 0  # how many wait for the end of everything
         self.gone: Event = Event()  # closed, and everything left
         self.joins: list[Ended] = []  # that somebody waits for
+        self.listeners: list[Order] = []  # those who want to know of every task
         self._inbox: deque[Callable[[], object]] = deque()
 
     def __repr__(self) -> str:
@@ -102,6 +108,23 @@ class Roster(Bound):
     def ending(self) -> bool:
         """True while somebody only waits for the end: nobody need hand anything out then."""
         return self._hasty > 0
+
+    def has_room(self, order: "Order", starting: dict["Order", int]) -> bool:
+        """True if one more item of an imap may start: it may end at once, and so may those that
+        are `starting` with it. Nobody may take results if somebody waits for the last task."""
+        assert order.buffer is not None
+        before = starting.get(order, 0)
+        room = order.ended - order.taken + before < order.buffer
+        if not (room or self.ending or self.joins or self.listeners):
+            return False
+        starting[order] = before + 1
+        return True
+
+    def let_in(self) -> None:
+        """Has those looked at again that had no room: somebody made some, or waits for the end."""
+        if self.main.kept or self.calls.kept:
+            self._inbox.append(nothing)
+            self.wake()
 
     def unfinished(self) -> list[Job]:
         with self._lock:
@@ -168,7 +191,7 @@ class Roster(Bound):
                 job.forget_others()
             lane.waiting = deque(waiting)
             lane.returning.clear()
-            lane.held = lane.dead = 0
+            lane.held = lane.dead = lane.kept = 0
         if not here:
             self._telling = 0
         self._closing, self._hasty = self.closed, 0  # another thread closed it, or waited

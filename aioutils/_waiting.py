@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from ._election import Election
     from ._helper import Helper
+    from ._job import Job
 
 
 _LOOK = 0.2  # seconds
@@ -36,8 +37,8 @@ class Waitable:
     def unwatch(self, notify: Callable[[], None]) -> object:
         """The end of watching."""
 
-    def wanted(self, now: bool) -> None:
-        """Somebody outside of all tasks waits for it, from now on, or no more."""
+    def wanted(self, now: bool, by: "Job | None" = None) -> None:
+        """Somebody waits for it, from now on, or no more: a job, or one outside of all tasks."""
 
     def blockers(self) -> "Iterable[Waitable]":
         """What must be reached before; for finding those who wait for themselves."""

@@ -139,6 +139,7 @@ class Group(Mapper):
         scheduler, order = self._opened(), CompletionOrder()
         stream: Stream[Task[Any]] = Stream(self, order, Tasks(scheduler, order))
         scheduler.listeners.append(order)
+        scheduler.let_in()
         return stream
 
     def __iter__(self) -> Iterator[Task[Any]]:

@@ -2,8 +2,10 @@
 
 from collections.abc import AsyncIterable, Awaitable, Callable
 from concurrent.futures import Executor
+from inspect import CO_COROUTINE
 from typing import Any, ParamSpec, TypeVar, overload
 
+from . import _work
 from ._eventloop import LoopFactory
 from ._failures import OnError
 from ._flow import Flow, Put
@@ -81,9 +83,9 @@ class Yielder(Tool):
         self._buffer = size or 1000
         if buffer is not None:
             self._buffer = check_positive(type(self).__name__, "buffer", buffer)
-            wanted: list[Job] = []
-            for lane in scheduler.lanes:
-                lane.buffer, lane.wanted = buffer, wanted
+        wanted: list[Job] = []
+        for lane in scheduler.lanes:
+            lane.buffer, lane.wanted, lane.room = buffer, wanted, self._room
 
     @overload
     def spawn(self, work: AsyncIterable[Any], /) -> Task[None]: ...
@@ -112,8 +114,10 @@ class Yielder(Tool):
         So a plain ``for`` reads any async stream, or several merged into one. It is closed
         (`aclose()`) where the iteration ends early. In an `OrderedYielder` its items have the
         place of the spawn; those not at the head pause after `buffer` items (default: `size`).
+        While you wait for the task of one, instead of taking its items, it does not pause. What
+        can be awaited as well is iterated; an async function is called, even if it has `__aiter__`.
         """
-        if isinstance(work, AsyncIterable) and not (args or kwargs):
+        if _is_stream(work) and not (args or kwargs):
             scheduler = self._opened()
             flow = Flow(scheduler, work, self._room, self._buffer)
             flow._order = scheduler.order
@@ -170,6 +174,12 @@ class OrderedYielder(Yielder):
     """
 
     _order = SpawnOrder
+
+
+def _is_stream(work: Any) -> bool:
+    if not isinstance(work, AsyncIterable):
+        return False
+    return not (callable(work) and _work._flags(work) == CO_COROUTINE)
 
 
 def yielding(size: int | None = None, *, keep_none: bool = False) -> Yielder:

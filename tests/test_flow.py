@@ -2,6 +2,8 @@
 
 import asyncio
 import itertools
+from functools import partial
+from unittest.mock import AsyncMock
 
 import pytest
 from four_tools import forever, start
@@ -180,6 +182,33 @@ def test_streams_and_their_arguments(kind):
         y.spawn(Numbers.__aiter__, Numbers(3))
     y.spawn(Numbers(3)).cancel()
     assert list(y) == []
+
+
+@yielders
+def test_an_async_function_with_an_aiter_is_a_function(kind):
+    class Both:
+        async def __call__(self, *args):
+            return ["called", *args]
+
+        async def __aiter__(self):
+            yield "iterated"
+
+    class Awaited(Numbers):
+        def __await__(self):
+            raise AssertionError
+
+    class Generating(Numbers):
+        def __call__(self):
+            yield
+
+    y = kind()
+    assert y.spawn(AsyncMock(return_value=3)).result() == 3
+    assert y.spawn(Both()).result() == y.spawn(partial(Both())).result() == ["called"]
+    assert y.spawn(Both(), 1).result() == ["called", 1]
+    assert sorted(map(str, y)) == ["3", "['called', 1]", "['called']", "['called']"]
+    for stream in (Awaited(2), Generating(2)):
+        y.spawn(stream)
+        assert list(y) == ["1", "2"]
 
 
 @yielders
