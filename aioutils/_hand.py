@@ -23,7 +23,7 @@ class Hand:
     plain = True  # what is done is handed out as it is
     raises = True  # the failure of another task that ended the rest, and this call with it
     tells = True  # of it
-    failed_fast = False  # it did
+    failed_fast: bool = False  # it did
 
     def __init__(self, scheduler: "Scheduler", order: Order) -> None:
         self._scheduler = scheduler
