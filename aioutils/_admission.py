@@ -90,12 +90,14 @@ class Admission(Roster):
             claimed.extend(starmap(waiting.popleft, repeat((), free)))
             lane.kept = 1  # first: whoever lets more in meanwhile says so
             kept: list[Job] = []
+            roomy = claimed[0]._order if claimed else None
+            if not self.has_room(roomy, starting, free):  # as a rule it has, for all of them
+                roomy = None
             for job in claimed:
-                order = job._order
                 if job._state is not WAITING:
                     lane.dead -= 1
                     free -= 1
-                elif order is None or order.buffer is None or self.has_room(order, starting):
+                elif job._order is roomy or self.has_room(job._order, starting):
                     job._state = RUNNING
                 else:
                     kept.append(job)

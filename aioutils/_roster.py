@@ -109,15 +109,15 @@ class Roster(Bound):
         """True while somebody only waits for the end: nobody need hand anything out then."""
         return self._hasty > 0
 
-    def has_room(self, order: "Order", starting: dict["Order", int]) -> bool:
-        """True if one more item of an imap may start: it may end at once, and so may those that
-        are `starting` with it. Nobody may take results if somebody waits for the last task."""
-        assert order.buffer is not None
-        before = starting.get(order, 0)
-        room = order.ended - order.taken + before < order.buffer
-        if not (room or self.ending or self.joins or self.listeners):
+    def has_room(self, order: "Order | None", starting: dict["Order", int], more: int = 1) -> bool:
+        """True if so many more items of an imap may start: they may end at once, as may those that
+        are `starting`. Nobody may take results if somebody waits for the last task."""
+        if order is None or order.buffer is None:
+            return True
+        most = order.buffer - (order.ended - order.taken) - starting.get(order, 0)
+        if more > most and not (self.ending or self.joins or self.listeners):
             return False
-        starting[order] = before + 1
+        starting[order] = starting.get(order, 0) + more
         return True
 
     def let_in(self) -> None:
