@@ -14,8 +14,8 @@ The layers, each importing only from those below it:
 - _dropping: what nobody holds any more
 - _ending, _steps: left, and closed; procedures of several waits, for both worlds
 - _joining: the end of everything, for those who wait for it
-- _scheduler, _cancelling, _admission, _roster, _bound, _lane, _order, _stay, _failures, _options:
-  who waits, who runs, who is done, and what the tool was told
+- _scheduler, _cancelling, _admission, _completion, _roster, _bound, _lane, _order, _stay,
+  _failures, _options: who waits, who runs, who is done, and what the tool was told
 - _threads: worker threads for plain functions
 - _lease: the slot that a task lends while it waits
 - _loop, _election, _driven, _owner: what runs a loop, and who drives it

@@ -21,7 +21,7 @@ from cosmic_ray.mutating import mutate_code
 from cosmic_ray.plugins import get_operator
 
 ROOT = Path(__file__).parents[1]
-FILES = ("_scheduler", "_loop", "_election", "_driven", "_admission")
+FILES = ("_scheduler", "_cancelling", "_admission", "_completion", "_loop", "_election", "_driven")
 SIDES = (
     *("Eq_NotEq", "NotEq_Eq", "Is_IsNot", "IsNot_Is", "Lt_LtE", "Lt_GtE", "LtE_Lt", "LtE_Gt"),
     *("Gt_GtE", "Gt_LtE", "GtE_Gt", "GtE_Lt"),
