@@ -150,10 +150,13 @@ class Bound(Moment, Worker):
             self._bind(to())
             return True
 
+    def is_waited_for(self) -> bool:
+        return bool(self._family.ties)
+
     def _is_tied(self) -> bool:
         if self.loop is None or self.loop.is_over():
             return False
-        return bool(self._family.ties) or any(one._has_begun() for one in tuple(self._family))
+        return self.is_waited_for() or any(one._has_begun() for one in tuple(self._family))
 
     def _lose(self) -> bool:
         """What is under way on a loop that a host has closed never ends; True if there was any."""

@@ -146,6 +146,8 @@ def _at_exit() -> None:
         loop: Loop | None = scheduler.loop
         if scheduler.closed or (loop is not None and loop.runs_now()):
             continue
+        if loop is not None and loop.private and scheduler.is_waited_for():
+            continue  # by a daemon thread, which is about to drive; its call must not fail
         scheduler.closed = True
         scheduler.failures.log(scheduler)
         if loop is not None:  # first, or async generators would want it to run

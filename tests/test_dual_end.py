@@ -108,12 +108,23 @@ EXITS = {
     "an executor": "to_thread.sync()",
     "calls within calls": "nested.sync(3)",
     "a call in a daemon thread": """
+        started.clear()
         threading.Thread(target=sleep.sync, daemon=True).start(); started.wait()
+        """,
+    "a call that a daemon thread is about to wait for": """
+        from aioutils import _loop
+        def wait(loop, *args, **options):
+            started.set(); time.sleep(0.2)
+            return original(loop, *args, **options)
+        started.clear(); original = _loop.Loop.wait; _loop.Loop.wait = wait
+        threading.Thread(target=sleep.sync, daemon=True).start(); started.wait()
+        atexit._run_exitfuncs(); time.sleep(0.3)
         """,
     "a daemon thread between calls": """
         def work():
             sleep.sync(0)
             time.sleep(3600)
+        started.clear()
         threading.Thread(target=work, daemon=True).start(); started.wait()
         """,
     "a thread that ends after the main one": """
