@@ -141,7 +141,7 @@ def _finishing(scheduler: Scheduler, on_exit: OnExit) -> Steps[None]:
         scheduler.cancel_all()
     scheduler.hasten()
     yield ended
-    ended.raise_all(scheduler)
+    ended.raise_all()
 
 
 def _refuse_unfinished(scheduler: Scheduler) -> None:

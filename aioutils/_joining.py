@@ -49,11 +49,11 @@ class Ended(Waitable):
             self._counted = failures.counted + (0 if self._fast else self._ended)
             self.failures = failures.errors()
 
-    def raise_all(self, who: object) -> None:
+    def raise_all(self) -> None:
         """If there are failures."""
         if self.failures:
             self._scheduler.failures.see_all(self.failures, self._counted)
-            raise_all(self.failures, who, self._ended, self._fast)
+            raise_all(self.failures, self._scheduler, self._ended, self._fast)
 
     def watch(self, notify: Callable[[], None]) -> None:
         self._notify = notify

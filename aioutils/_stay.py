@@ -6,12 +6,13 @@ not reset its context variables. It takes no slot and does not count as a task o
 
 import asyncio
 from collections.abc import Callable, Iterable
-from contextlib import AbstractAsyncContextManager
+from contextlib import AbstractAsyncContextManager, suppress
 from contextvars import copy_context
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
-from ._job import Job
+from ._job import CANCELLED, DONE, Job
 from ._waiting import Moment, Waitable
+from .errors import ClosedError, cancelled
 
 if TYPE_CHECKING:
     from ._scheduler import Scheduler
@@ -50,6 +51,18 @@ class Stay(Job):
                     self._lane.scheduler.failures.see(self)
                     self._lane.scheduler.unpark(self)
             raise
+
+    def did_not_enter(self) -> NoReturn:
+        """Raises what ended it."""
+        scheduler = self._lane.scheduler
+        scheduler.failures.see(self)
+        with suppress(ValueError):  # who closes the tool just now takes all off the list
+            scheduler.unpark(self)
+        if self._state is CANCELLED:
+            raise cancelled(f"{self!r} of {scheduler!r}")
+        if self._state is DONE:
+            raise ClosedError(f"{scheduler!r} was closed meanwhile, and {self!r} was left again")
+        raise self.error()
 
     def leave(self) -> None:
         """On the loop."""

@@ -3,7 +3,7 @@
 import asyncio
 import sys
 from collections.abc import Awaitable, Callable
-from contextlib import AbstractAsyncContextManager, suppress
+from contextlib import AbstractAsyncContextManager
 from contextvars import copy_context
 from gc import get_referents
 from types import CoroutineType, TracebackType
@@ -11,14 +11,14 @@ from typing import Any, NoReturn, ParamSpec, Self, TypeVar, overload
 
 from . import _dropping, _ending, _work
 from ._body import Body
-from ._job import CANCELLED, DONE, NO_VARIABLES, Job
+from ._job import NO_VARIABLES, Job
 from ._later import Later
 from ._options import OnExit, Options
 from ._order import Order
 from ._scheduler import Scheduler
 from ._stay import Stay
 from ._steps import run
-from .errors import ClosedError, cancelled
+from .errors import ClosedError
 from .task import Task
 
 P = ParamSpec("P")
@@ -118,21 +118,10 @@ class Tool:
         try:
             run(stay.entering(), scheduler, _FIX)
             if stay.reached():
-                self._did_not_enter(stay)
+                stay.did_not_enter()
             return stay.inside.value  # type: ignore[no-any-return]
         finally:
             del self  # the frames of a failure lead to this one
-
-    def _did_not_enter(self, stay: Stay) -> NoReturn:
-        scheduler = self._scheduler
-        scheduler.failures.see(stay)
-        with suppress(ValueError):  # who closes the tool just now takes all off the list
-            scheduler.unpark(stay)
-        if stay._state is CANCELLED:
-            raise cancelled(f"{stay!r} of {self!r}")
-        if stay._state is DONE:
-            raise ClosedError(f"{self!r} was closed meanwhile, and {stay!r} was left again")
-        raise stay.error()
 
     def cancel(self) -> None:
         """Asks all unfinished tasks to end; what has not started never will.

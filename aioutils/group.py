@@ -87,7 +87,7 @@ class Group(Mapper):
         try:
             ended = _joining.join(scheduler, timeout)
             if ended is not None and raise_error:
-                ended.raise_all(self)
+                ended.raise_all()
             return ended is not None
         finally:
             del self  # the frames of a failure lead to this one
@@ -101,7 +101,7 @@ class Group(Mapper):
         check_timeout(self, timeout)
         ended = await _joining.wait(scheduler, timeout)
         if ended is not None and raise_error:
-            ended.raise_all(self)
+            ended.raise_all()
         elif ended is not None and scheduler.body is not None:
             scheduler.body.forgive()
         return ended is not None

@@ -109,3 +109,24 @@ def test_a_tool_with_a_failure_is_cleaned_up_as_it_is_dropped(wait):
     dropped = weakref.ref(group)
     del group
     assert (dropped(), unfinished.cancelled()) == (None, True)
+
+
+@pytest.mark.parametrize(
+    "fail",
+    [
+        methodcaller("map", fails, [0]),
+        methodcaller("starmap", fails, [(0,)]),
+        methodcaller("apply", fails),
+        methodcaller("join"),
+    ],
+    ids=["map", "starmap", "apply", "join"],
+)
+def test_a_failure_that_is_kept_keeps_no_tool(fail):
+    group = Group()
+    group.spawn(fails(0.001))
+    with pytest.raises((ValueError, ExceptionGroup)) as kept:
+        fail(group)
+    group.take_errors()
+    dropped = weakref.ref(group)
+    del group
+    assert (dropped(), bool(kept.value.__traceback__)) == (None, True)
