@@ -64,25 +64,28 @@ class Loop(Election):
             raise DeadlockError(  # pragma: no cover
                 "a blocking call on the loop that is to do the work"
             )
-        if self.private:  # first: what these raise is no interrupt, and nobody is cancelled for it
-            if asyncio._get_running_loop() is not None and not isinstance(target, Passes):
-                warn_blocked()
-            _ = self.event_loop
-        deadline = None if timeout is None else monotonic() + max(0.0, timeout)
+        if self.private and asyncio._get_running_loop() is not None:
+            if not isinstance(target, Passes):
+                warn_blocked()  # first: it may be an error, for which nobody is to be cancelled
         wait = Wait(self, target)
         del target  # the frames of a failure lead to this one
         signals = Signals(wait.wake)
         interrupt: BaseException | None = None
+        begun = False
         wait.begin()
         try:
             with signals:
                 signals.take_over()
+                _ = self.event_loop
+                begun, deadline = True, None if timeout is None else monotonic() + timeout
                 reached = self._wait(wait, deadline, signals)
             if wait.helper is not None:
                 wait.helper.check()  # an interrupt may have come with what was waited for
         except NoHelper:
             raise
         except BaseException as error:
+            if not begun:  # it can't be made, and nothing could run on it
+                raise
             interrupt = error
         finally:
             wait.end()
