@@ -99,6 +99,10 @@ class Stream(Handout, Closing, Generic[T]):
         try:
             self._over or self._tool._opened()
             while (item := self._step()) is WAIT or item is LOOK:
+                loop = self._scheduler.loop
+                if item is LOOK and loop is not None and not loop.is_here():
+                    await asyncio.sleep(0)  # what has failed there goes before a refusal to wait
+                    continue
                 self._asking = True
                 with Awaiting(self._scheduler, self):
                     if item is LOOK:

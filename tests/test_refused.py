@@ -105,8 +105,9 @@ async def test_a_map_on_the_wrong_loop_never_starts_its_items():
     await pool.aclose()
 
 
+@pytest.mark.parametrize("pause", [0, 0.02])
 @on_a_loop
-async def test_what_failed_goes_before_the_refusal_to_wait_for_the_rest():
+async def test_what_failed_goes_before_the_refusal_to_wait_for_the_rest(pause):
     async def run(n):
         if n == 1:
             raise KeyError(n)
@@ -119,6 +120,7 @@ async def test_what_failed_goes_before_the_refusal_to_wait_for_the_rest():
         yield 1
         while not results._order.ready():
             time.sleep(0.001)
+        time.sleep(pause)
         yield 2
 
     pool = Pool(2)
