@@ -126,7 +126,7 @@ class Job(Waitable):
         if now:
             lane.wanted.append(self)
             lane.look()
-        elif self in lane.wanted:  # else a fork came in between
+        elif self in lane.wanted:  # pragma: no branch: else a fork came in between
             lane.wanted.remove(self)
 
     def blockers(self) -> "Iterable[Waitable]":

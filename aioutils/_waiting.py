@@ -46,7 +46,7 @@ class Waitable:
 
     def tells_failure(self) -> bool:
         """True if who waits for it is told by it of the failure that ended the rest of a tool."""
-        return False
+        raise AssertionError(type(self))
 
     def forget_others(self) -> None:
         """In the child of a fork: of the waits that watch, only those of this thread go on."""

@@ -7,7 +7,7 @@ import os
 import socket
 import sys
 import time
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
 
 import pytest
 import uvloop
@@ -45,6 +45,24 @@ def test_a_function_in_an_executor_is_refused_to_wait_for_its_task(loop_factory,
         assert pool.spawn(call(lambda: pool.spawn(int).result(5))).result(5) == 0
         assert pool.spawn(call(VAR.get)).result(5) == ("of the thread" if own else "unset")
         assert repr(pool) == "<Pool size=1 running=0 waiting=0>"
+
+
+class Here(Executor):
+    """What it takes over may have to be pickled, for all that the loop knows."""
+
+    def submit(self, function, *args):
+        self.function, future = function, Future()
+        future.set_result(function(*args))
+        return future
+
+
+def test_what_an_executor_of_another_kind_is_given_is_the_function_itself():
+    async def call():
+        return await asyncio.get_running_loop().run_in_executor(executor, abs, -3)
+
+    executor, pool = Here(), Pool(1)
+    assert pool.spawn(call()).result(5) == 3
+    assert executor.function is abs
 
 
 async def running_loop():

@@ -5,6 +5,7 @@ import contextvars
 import functools
 import os
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -198,3 +199,19 @@ def test_a_decorator_that_is_not_async_makes_no_difference():
         tasks = [group.spawn(decorated(double), n) for n in range(3)]
         assert [task.result() for task in tasks] == [0, 2, 4]
         assert group.map(decorated(double), range(3)) == [0, 2, 4]
+
+
+def test_a_slot_that_a_thread_of_the_function_lends_comes_back_where_it_was():
+    def function():
+        waiting = group.spawn(asyncio.sleep, 0.05)
+        threading.Thread(target=contextvars.copy_context().run, args=(waiting.result,)).start()
+        while task._lease is None or not task._lease.lent:
+            time.sleep(0.001)
+        return asyncio.sleep(0.01, "returned")
+
+    group = Group(threads=1)
+    task = group.spawn(function)
+    assert task.result(5) == "returned"
+    assert group.join(5)
+    assert group.spawn(int).result(5) == 0
+    assert repr(group) == "<Group running=0 waiting=0>"
