@@ -9,7 +9,7 @@ from ._failures import passes_unseen
 from ._handout import END, LOOK, WAIT, Handout
 from ._job import DONE
 from ._later import Later
-from ._lease import pause
+from ._lease import current, pause
 from ._source import Closing
 from ._steps import Steps, arun, cancel_again, requests, run
 from .errors import DeadlockError, WrongLoopError
@@ -147,7 +147,7 @@ class Stream(Handout, Closing, Generic[T]):
 
     def _stopping(self, error: BaseException | None = None) -> Steps[None]:
         yield from super()._stopping(error)
-        if self._hand.failed_fast:
+        if self._hand.failed_fast and current.get() is None:  # in a task, one may wait for it
             yield self._scheduler  # the rest was cancelled as well
 
     async def aclose(self) -> None:
