@@ -137,3 +137,4 @@ def test_a_task_that_starts_as_all_are_cancelled_is_cancelled_once(end):
     if end is Group.cancel:
         group.join()
     assert (log, task.cancelled()) == (["cleaned up"], True)
+    group.close()

@@ -50,6 +50,7 @@ def test_break_ends_an_iteration_beside_a_failure(make, seconds, on_error):
     for _ in y:
         break
     assert unfinished.cancelled()
+    y.close()
 
 
 @pytest.mark.parametrize("method", ["imap", "imap_unordered"])
