@@ -159,3 +159,5 @@ class Admission(Completion):
         job._lane = self.main
         self.main.held += 1
         lane.release()
+        if job._order is not None and job._order is not self.order:
+            job._order.leave_thread(job)

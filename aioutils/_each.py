@@ -36,7 +36,8 @@ class Each:
         self._calls = not _work.is_async(function)
         self._lane = scheduler.calls if self._calls else scheduler.main
         self._name = _work.name_of(function)
-        self._size = self._lane.size or 1000  # a group has no limit
+        self._size = scheduler.main.size or 1000  # a group has no limit
+        self._threads = self._lane.size or self._size
         self._buffer = self._size if buffer is None else buffer
         if self._buffer < sys.maxsize:
             order.buffer = self._buffer
@@ -48,7 +49,8 @@ class Each:
         ended = self.order.ended
         if ended - self.order.taken >= self._buffer:
             return 0
-        return self._size - (self.pulled - ended)
+        begun = self.pulled - ended
+        return min(self._size - begun, self._threads - (begun - len(self.order.awaited)))
 
     def goes_on(self) -> bool:
         """True if nobody need be told of single results. Whoever waits asks when he looks: another

@@ -8,6 +8,7 @@ that it can be told without a lock.
 import threading
 from collections import deque
 from collections.abc import Collection
+from functools import partial
 from typing import TYPE_CHECKING
 
 from ._job import CANCELLED, RUNNING, WAITING, Job
@@ -20,13 +21,14 @@ if TYPE_CHECKING:
 class Order(Moment):
     """What both have in common: `finished` is the line of those whose turn it is."""
 
-    __slots__ = ("buffer", "ended", "finished", "taken", "told")
+    __slots__ = ("awaited", "buffer", "ended", "finished", "taken", "told")
 
     def __init__(self) -> None:
         super().__init__()
         self.ended: int = 0
         self.taken: int = 0
         self.buffer: int | None = None  # of imap: results that may wait; then no item starts
+        self.awaited: set[Job] = set()  # functions of a group's imap that run in no thread any more
         self.finished: deque[Job] = deque()
         self.told: bool = False  # whoever waits, since he last looked
 
@@ -43,6 +45,12 @@ class Order(Moment):
 
     def end(self, job: Job) -> None:
         raise AssertionError(type(self))
+
+    def leave_thread(self, job: Job) -> None:
+        """On the loop: what it returned is awaited there, and its thread is for another one."""
+        self.awaited.add(job)
+        job.watch(partial(self.awaited.discard, job))
+        self.tell()
 
     def lose(self, job: Job) -> None:
         """In the child of a fork: a job that goes on in the parent only, and is cancelled here."""
@@ -95,6 +103,7 @@ class Order(Moment):
         """In the child, where those that are `left` still end. Another thread may have been at any
         line, so one of the counts is made anew. False if only other threads waited for results."""
         watched = self.is_watched()
+        self.awaited.clear()
         self.forget_others()
         return self.is_watched() or not watched
 

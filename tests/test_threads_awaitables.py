@@ -49,6 +49,68 @@ def test_a_tool_without_limit_awaits_as_many_as_there_are(make):
     assert meeting.now == 40
 
 
+@pytest.mark.parametrize("way", ["map", "imap", "imap_unordered"])
+@pytest.mark.parametrize("isolate", [True, False])
+def test_a_group_awaits_as_many_items_as_there_are(way, isolate):
+    meeting = Meeting(40)
+    with Group(threads=2) as group:
+        results = getattr(group, way)(lambda _: meeting.call(), range(60), isolate=isolate)
+        assert len(list(results)) == 60
+        assert group._scheduler.main.held == group._scheduler.calls.held == 0
+    assert meeting.now == 60
+
+
+def test_a_group_awaits_as_many_items_of_an_async_source():
+    meeting = Meeting(40)
+
+    async def numbers():
+        for number in range(40):
+            yield number
+
+    async def collect():
+        async with Group(threads=2) as group:
+            return [_ async for _ in group.imap(lambda _: meeting.call(), numbers())]
+
+    assert len(asyncio.run(collect())) == 40
+
+
+def test_items_are_pulled_for_threads_that_are_free_only():
+    """What blocks is not piled up; what is awaited makes room for another one."""
+    pulled, release = [], threading.Event()
+
+    def source():
+        for number in range(50):
+            pulled.append(number)
+            yield number
+
+    def call(number):
+        if number < 10:
+            return asyncio.sleep(0.01 * number, number)
+        return release.wait(5)
+
+    with Group(threads=3) as group:
+        results = group.imap(call, source())
+        for expected in range(10):
+            assert next(results) == expected
+        assert len(pulled) == 13
+        release.set()
+        assert list(results) == [True] * 40
+
+
+def test_an_item_of_a_group_that_fails_when_awaited():
+    async def fail():
+        await asyncio.sleep(0)
+        raise ValueError("awaited")
+
+    with Group(threads=1) as group:
+        calls = [fail, int, fail]
+        results = group.map(lambda call: call(), calls, return_exceptions=True)
+        assert [str(result) for result in results] == ["awaited", "0", "awaited"]
+        with pytest.raises(ValueError, match="awaited"):
+            group.map(lambda call: call(), [*calls, forever])
+        assert repr(group) == "<Group running=0 waiting=0>"
+
+
 def test_in_a_pool_the_slot_is_kept():
     most = now = 0
 
