@@ -30,6 +30,7 @@ class Completion(Roster):
     async def _run(self, job: Job) -> None:
         """All bookkeeping of a job is here: what asyncio runs is this."""
         work, job._work = job._work, None
+        ends_rest = False
         try:
             if LAZY:  # pragma: no cover: before 3.12
                 await started()
@@ -52,10 +53,14 @@ class Completion(Roster):
             if isinstance(error, (KeyboardInterrupt, SystemExit)):
                 loop.interrupt(error)
             elif not leaves_by_itself(error):
-                self._failed(job)
+                ends_rest = self._failed(job)
         else:
             job._state = DONE
         self._ended(job)
+        if ends_rest:  # after it: as_completed() hands out the cause first
+            self.cancel_all()
+            if self.body is not None:
+                self.body.fail()
         del self, job, work  # the frames of a failure lead here: a cycle
 
     def _lost(self, job: Job) -> None:
@@ -87,13 +92,12 @@ class Completion(Roster):
         job.tell()
         self._hand_out(job)
 
-    def _failed(self, job: Job) -> None:
+    def _failed(self, job: Job) -> bool:
+        """Returns True if it ends the rest."""
         if job._order is not self.order or job._lane is self.parking:
             self.failures.add(job)  # of a map, or no task: it is raised there, and ends that only
-        elif self.failures.arrive(job):
-            self.cancel_all()
-            if self.body is not None:
-                self.body.fail()
+            return False
+        return self.failures.arrive(job)
 
     def _ended(self, job: Job) -> None:
         job._runner = None

@@ -6,7 +6,7 @@ import weakref
 
 import pytest
 
-from aioutils import Group
+from aioutils import Group, Pool
 
 
 async def give(n):
@@ -32,6 +32,26 @@ def test_as_completed_hands_out_tasks_as_they_finish_those_spawned_meanwhile_too
     assert got[0] == 2 and got[-1] == "slow"
 
 
+@pytest.mark.parametrize("make", [Group, lambda **options: Pool(1, **options)])
+def test_as_completed_hands_out_the_failure_before_what_it_ended(make):
+    """Else the first `result()` raises a cancellation, and its cause is not to be seen."""
+
+    async def fail():
+        await asyncio.sleep(0)
+        raise ValueError("the cause")
+
+    with make(on_error="cancel") as tool:
+        first, *others = [tool.spawn(work) for work in (fail(), give(1), asyncio.sleep(5))]
+        others += [tool.spawn(asyncio.sleep(5)) for _ in range(3)]
+        completed = tool.as_completed()
+        with pytest.raises(ValueError, match="the cause"):
+            next(task for task in completed if task.cancelled() or task.exception()).result()
+        assert first.done()
+        assert not any(task.done() and not task.cancelled() for task in others[1:])
+        list(completed)
+        assert all(task.cancelled() for task in others[1:])
+
+
 def test_as_completed_leaves_failures_with_their_tasks():
     async def fail():
         raise ValueError("mine")
@@ -54,7 +74,7 @@ def test_as_completed_of_an_idle_group_ends_at_once():
 def test_a_task_that_iterates_as_completed_of_its_own_group_is_refused(run_script):
     done = run_script(  # a process of its own, because a thread that hangs can't be ended
         """
-        from aioutils import Group
+        from aioutils import Group, Pool
         group = Group()
         def own():
             return list(group.as_completed())
