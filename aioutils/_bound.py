@@ -23,9 +23,10 @@ from .errors import WrongLoopError
 class Tie:
     """Somebody waits on the loop: for as long as he holds this, whatever ends his wait."""
 
-    __slots__ = ("__weakref__", "loop")
+    __slots__ = ("__weakref__", "blocks", "loop")
 
     loop: Loop
+    blocks: bool  # a thread, and drives or is about to
 
 
 class Family(list["Bound"]):
@@ -35,9 +36,9 @@ class Family(list["Bound"]):
         super().__init__((first,))
         self.forked()
 
-    def tie(self, loop: Loop) -> Tie:
+    def tie(self, loop: Loop, *, blocks: bool) -> Tie:
         tie = Tie()
-        tie.loop = loop
+        tie.loop, tie.blocks = loop, blocks
         self.ties.add(ref(tie, self._untie))
         return tie
 
@@ -109,7 +110,7 @@ class Bound(Moment, Worker):
                 self._move(lambda: Loop(factory=self._factory))
             loop = self.loop
             assert loop is not None
-            tie = family.tie(loop)
+            tie = family.tie(loop, blocks=True)
         if loop is not old:
             self._has_moved(old, family)
         return tie
@@ -126,7 +127,7 @@ class Bound(Moment, Worker):
                     f"{who!r} of {self!r} runs on another loop than the one that awaits it; "
                     "make one of the two tools with within= the other"
                 )
-            tie = family.tie(running)
+            tie = family.tie(running, blocks=False)
         if old is not running:
             self._has_moved(old, family)
         return tie
@@ -150,13 +151,15 @@ class Bound(Moment, Worker):
             self._bind(to())
             return True
 
-    def is_waited_for(self) -> bool:
-        return bool(self._family.ties)
+    def blocks_thread(self) -> bool:
+        """True if one waits for something of the family."""
+        ties = [tie() for tie in tuple(self._family.ties)]
+        return any(tie is not None and tie.blocks for tie in ties)
 
     def _is_tied(self) -> bool:
         if self.loop is None or self.loop.is_over():
             return False
-        return self.is_waited_for() or any(one._has_begun() for one in tuple(self._family))
+        return bool(self._family.ties) or any(one._has_begun() for one in tuple(self._family))
 
     def _lose(self) -> bool:
         """What is under way on a loop that a host has closed never ends; True if there was any."""

@@ -11,6 +11,7 @@ import atexit
 import gc
 import logging
 import sys
+import threading
 from collections.abc import Callable
 from functools import partial
 
@@ -28,11 +29,14 @@ from ._warnings import warn_dropped
 _log = logging.getLogger("aioutils")
 
 
-def can_run(loop: Loop | None) -> bool:
-    """True if a finalizer may run this loop here and now."""
+def can_run(loop: Loop | None, thread: int) -> bool:
+    """True if a finalizer may run this loop here and now; `thread` made what goes."""
     if sys.is_finalizing() or asyncio._get_running_loop() is not None:
         return False
-    return loop is None or (loop.private and loop.is_of_this_thread() and not loop.runs_now())
+    if loop is None:
+        return True
+    own = thread == threading.get_ident() or loop.is_of_this_thread()
+    return own and loop.private and not loop.runs_now()
 
 
 class _Collector(set[str]):
@@ -57,7 +61,7 @@ def drop(scheduler: Scheduler) -> None:
     loop = scheduler.loop
     over = scheduler.is_idle() and not scheduler.parked
     scheduler.dropped = True
-    if can_run(loop):
+    if can_run(loop, scheduler.thread):
         if loop is not None and (_collector or thread_ends()):
             loop.keep = False  # the collector may be about to finalize what it consists of
         try:
@@ -120,24 +124,30 @@ def _give_up(scheduler: Scheduler) -> None:
 
 
 def drop_iteration(
-    scheduler: Scheduler, unfinished: Callable[[], list[Job]], close: Callable[[], None]
+    scheduler: Scheduler,
+    thread: int,
+    unfinished: Callable[[], list[Job]],
+    close: Callable[[], None],
 ) -> None:
-    """What becomes of an iteration that nobody holds any more. Starts no thread."""
+    """What becomes of an iteration that nobody holds any more, and that `thread` began. Starts no
+    thread."""
     if in_new_child():
         return  # it goes on in the parent only
     loop = scheduler.loop
-    if can_run(loop):
-        try:
-            close()
-        except Exception:
-            _log_failure(f"an iteration of {scheduler!r}")
-        return
-    jobs = unfinished()
-    started = any(job._state is RUNNING for job in jobs)
-    for job in jobs:
-        scheduler.ask(job)  # the next who drives lets it clean up
-    if started and (loop is None or not loop.runs_now()):
-        warn_dropped(f"an iteration of {scheduler!r}")
+    if not can_run(loop, thread):
+        jobs = unfinished()
+        started = any(job._state is RUNNING for job in jobs)
+        for job in jobs:
+            scheduler.ask(job)  # the next who drives lets it clean up
+        if not started or (loop is not None and loop.runs_now()):
+            return
+        if not can_run(loop, thread):  # else who drove has left just now
+            warn_dropped(f"an iteration of {scheduler!r}")
+            return
+    try:
+        close()
+    except Exception:
+        _log_failure(f"an iteration of {scheduler!r}")
 
 
 @atexit.register
@@ -146,8 +156,8 @@ def _at_exit() -> None:
         loop: Loop | None = scheduler.loop
         if scheduler.closed or (loop is not None and loop.runs_now()):
             continue
-        if loop is not None and loop.private and scheduler.is_waited_for():
-            continue  # by a daemon thread, which is about to drive; its call must not fail
+        if loop is not None and loop.private and scheduler.blocks_thread():
+            continue  # a daemon one, which is about to drive; its call must not fail
         scheduler.closed = True
         scheduler.failures.log(scheduler)
         if loop is not None:  # first, or async generators would want it to run

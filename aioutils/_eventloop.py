@@ -13,7 +13,7 @@ from collections.abc import Callable, Coroutine
 from typing import Any
 
 from ._clock import Standing, with_clock
-from ._runner import disown, forget, forgotten
+from ._runner import disown, exhaust, forget, forgotten
 
 if sys.platform == "win32":  # pragma: no cover: the tests of coverage run elsewhere
     _Base = asyncio.ProactorEventLoop
@@ -125,6 +125,9 @@ def halt(loop: asyncio.AbstractEventLoop) -> None:
 def abandon(loop: asyncio.AbstractEventLoop) -> None:
     """Closes a loop on which nothing may be run any more, and ends what users left on it."""
     strays = asyncio.all_tasks(loop)
+    for handle in getattr(loop, "_ready", ()):  # private, as in `halt`
+        for work in getattr(handle, "_args", None) or ():
+            exhaust(work)  # an async generator that was let go, say, as a task: it never starts
     try:
         loop.close()  # first, or async generators would want it to run
     except RuntimeError:
@@ -145,6 +148,8 @@ def _complain(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
 def _shut(loop: Standing) -> None:
     """Cancels what users left on the loop, ends async generators and the default executor."""
     loop.run_once()  # what is about to end is no stray
+    if given_up := {task for task in asyncio.all_tasks(loop) if _closes_generator(task)}:
+        _complete(loop, asyncio.wait(given_up))
     for _ in range(3):  # a stray may leave a stray, but not for ever
         strays = asyncio.all_tasks(loop).difference(forgotten)
         if not strays:
@@ -161,6 +166,11 @@ def _shut(loop: Standing) -> None:
         _complete(loop, loop.shutdown_default_executor())
     except RuntimeError:  # pragma: no cover: at exit
         pass  # it starts a thread, which is refused then; its own threads have ended
+
+
+def _closes_generator(task: "asyncio.Task[Any]") -> bool:
+    """True of what asyncio starts for an async generator that was let go: its `aclose()`."""
+    return type(task.get_coro()).__name__ == "async_generator_athrow"
 
 
 def _complete(loop: Standing, work: Coroutine[Any, Any, Any]) -> None:

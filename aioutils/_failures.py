@@ -8,8 +8,10 @@ dict's own operations are atomic).
 import asyncio
 import logging
 from collections.abc import Callable, Iterable
+from types import TracebackType
 from typing import Any, Literal, NoReturn
 
+from ._interrupted import attributes
 from ._job import FAILED, Job
 from ._order import Order
 
@@ -86,7 +88,7 @@ class Failures:
     def log(self, who: object) -> None:
         """The last chance to be seen, as the tool goes."""
         for error in self.take():
-            _log.error("%s went away with a failure that nobody saw", who, exc_info=error)
+            _log.error("%s went away with a failure that nobody saw", who, exc_info=as_info(error))
 
     def _see(self, jobs: Iterable[Job]) -> list[BaseException]:
         return distinct([job for job in jobs if self.see(job)])
@@ -94,10 +96,13 @@ class Failures:
 
 def raise_all(errors: list[BaseException], who: object, ended: int, fast: bool) -> NoReturn:
     """As one whose message says the most, or, where the first ended the rest, that one."""
-    if fast:
-        raise_first(errors, who)
-    message = f"{who!r}: {len(errors)} of {ended} tasks failed, first {shown(errors[0])}"
-    raise BaseExceptionGroup(message, errors)
+    try:
+        if fast:
+            raise_first(errors, who)
+        message = f"{who!r}: {len(errors)} of {ended} tasks failed, first {shown(errors[0])}"
+        raise BaseExceptionGroup(message, errors)
+    finally:
+        del errors  # else they, the traceback and this frame are a cycle
 
 
 def raise_first(errors: list[BaseException], who: object) -> NoReturn:
@@ -115,7 +120,7 @@ def raise_itself(error: BaseException) -> NoReturn:
     try:
         raise error
     finally:
-        BaseException.__setattr__(error, "__context__", context)  # it may be a frozen dataclass
+        BaseException.__setattr__(error, "__context__", context)  # it may be frozen
         del error, context
 
 
@@ -126,12 +131,19 @@ def passes_unseen(error: BaseException) -> bool:
 
 def note(error: BaseException, *texts: str) -> None:
     """Adds the notes, each once, however many."""
-    old = list(getattr(error, "__notes__", ()))
-    new = dict.fromkeys(texts)
+    own = attributes(error)
+    kept, new = own.get("__notes__"), dict.fromkeys(texts)
+    old = list(kept) if isinstance(kept, (list, tuple)) else []
     for known in old:
-        new.pop(known, None)
-    if new:  # add_note() fails if it is frozen
-        BaseException.__setattr__(error, "__notes__", [*old, *new])
+        if isinstance(known, str):
+            new.pop(known, None)
+    if new:
+        own["__notes__"] = [*old, *new]
+
+
+def as_info(error: BaseException) -> "tuple[type, BaseException, TracebackType | None]":
+    """For logging, which asks an exception alone if it is true."""
+    return type(error), error, error.__traceback__
 
 
 def shown(error: BaseException) -> str:

@@ -42,6 +42,7 @@ class Flow(Task[None]):
         async with Aclosing(iterator):
             async for item in iterator:
                 order.give(self, Given(self._lane, item))
+                del item  # it may wait long for the next one
                 order.tell()
                 if not enough.reached():
                     await pause(enough, _FIX)

@@ -10,10 +10,11 @@ import logging
 from collections import deque
 from collections.abc import Callable, Iterable
 from concurrent.futures import CancelledError
+from threading import get_ident
 from time import monotonic
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from ._failures import note, passes_unseen, shown
+from ._failures import as_info, note, passes_unseen, shown
 from ._hand import SKIP, Hand
 from ._job import Job
 from ._lease import current
@@ -51,6 +52,7 @@ class Handout(Waitable):
         self._ready: deque[Job] = deque()  # what is handed out as it is, once it has begun
         self._source = source
         self._timeout = timeout
+        self._thread = get_ident()
         self._deadline: float | None = None
         self._asking = False  # for leave to wait
         self._over = False
@@ -124,7 +126,7 @@ class Handout(Waitable):
         if failure is None or isinstance(failure, (CancelledError, asyncio.CancelledError)):
             return
         if error is None or passes_unseen(error):
-            _log.error("%r: %s", self._scheduler, what, exc_info=failure)
+            _log.error("%r: %s", self._scheduler, what, exc_info=as_info(failure))
         else:
             note(error, f"{self._scheduler!r}: {what}: {shown(failure)}")
 

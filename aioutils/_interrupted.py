@@ -1,6 +1,7 @@
 """Whose code a signal found: ours and asyncio's comes back by itself, a user's may not."""
 
 from types import CodeType, FrameType
+from typing import Any
 
 _MARK = "_raised_in_a_signal"
 _SHARED = ("selectors", "signal", "socket")  # with users, of asyncio and of uvloop
@@ -28,11 +29,16 @@ def comes_back(frame: FrameType | None, handler: CodeType) -> bool:
     return ours
 
 
+def attributes(error: BaseException) -> dict[str, Any]:
+    """Its own, whatever its class answers if it is asked, and allows to be assigned."""
+    return object.__getattribute__(error, "__dict__")  # type: ignore[no-any-return]
+
+
 def mark(error: BaseException) -> None:
     """As raised from within a signal."""
-    error.__dict__[_MARK] = True  # frozen dataclasses can't be assigned to
+    attributes(error)[_MARK] = True
 
 
-def leaves_by_itself(error: object) -> bool:
+def leaves_by_itself(error: BaseException | None) -> bool:
     """True of what a handler raised from within a signal, wherever it hit: it ends the wait."""
-    return _MARK in getattr(error, "__dict__", ())
+    return error is not None and _MARK in attributes(error)

@@ -151,7 +151,7 @@ class Job(Waitable):
     def error(self) -> BaseException:
         """The exception that it failed with, to be raised: with the same traceback each time."""
         error: BaseException = self._outcome
-        return error.with_traceback(self._traceback)
+        return BaseException.with_traceback(error, self._traceback)
 
 
 def without_ours(error: BaseException) -> BaseException:
@@ -159,7 +159,7 @@ def without_ours(error: BaseException) -> BaseException:
     trace = error.__traceback__
     while trace is not None and trace.tb_next is not None and _is_ours(trace):
         trace = trace.tb_next
-    return error.with_traceback(trace)  # frozen dataclasses can't be assigned to
+    return BaseException.with_traceback(error, trace)  # its own may do anything
 
 
 def _is_ours(trace: TracebackType) -> bool:

@@ -49,11 +49,15 @@ class Ended(Waitable):
             self._counted = failures.counted + (0 if self._fast else self._ended)
             self.failures = failures.errors()
 
-    def raise_all(self) -> None:
-        """If there are failures."""
-        if self.failures:
-            self._scheduler.failures.see_all(self.failures, self._counted)
-            raise_all(self.failures, self._scheduler, self._ended, self._fast)
+    def raise_all(self, *, raise_error: bool = True) -> None:
+        """If there are failures. They are not kept: their frames lead to those who joined."""
+        errors, self.failures = self.failures, []
+        try:
+            if errors and raise_error:
+                self._scheduler.failures.see_all(errors, self._counted)
+                raise_all(errors, self._scheduler, self._ended, self._fast)
+        finally:
+            del errors  # as in `raise_all`
 
     def watch(self, notify: Callable[[], None]) -> None:
         self._notify = notify

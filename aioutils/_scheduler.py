@@ -10,6 +10,7 @@ import contextlib
 import os
 import weakref
 from functools import partial
+from threading import get_ident
 
 from ._cancelling import Cancelling
 from ._job import CANCELLED, RUNNING, Job, at_once
@@ -21,7 +22,7 @@ from .errors import ClosedError
 
 
 class Scheduler(Cancelling):
-    __slots__ = ("_stopping", "dropped", "origins")
+    __slots__ = ("_stopping", "dropped", "origins", "thread")
 
     def __init__(self, options: Options, within: "Scheduler | None", order: Order | None) -> None:
         super().__init__(options, order)
@@ -29,6 +30,7 @@ class Scheduler(Cancelling):
         self.origins: weakref.WeakKeyDictionary[Job, str] | None = None
         if options.on_exit == "refuse":
             self.origins = weakref.WeakKeyDictionary()
+        self.thread: int = get_ident()  # that made it
         self.dropped: bool = False  # by whoever held the tool, and did not close it
         self._stopping = 0
         _all.add(self)

@@ -191,10 +191,13 @@ class AsyncSource(_Items, Moment):
                         break
                     self.crew.start_all((item,))
                     del item  # it may wait long for the next one
-        except (KeyboardInterrupt, SystemExit, GeneratorExit):
+        except (KeyboardInterrupt, SystemExit):
             raise
         except BaseException as error:
-            if self.over:  # nobody iterates any more: it was cancelled, or the tool has a failure
+            loop = self._scheduler.loop
+            given_up = loop is None or not loop.is_here()
+            # Or nobody iterates any more: it was cancelled, or the tool has a failure.
+            if given_up or self.over:
                 raise
             self.error = error
         finally:

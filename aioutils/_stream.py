@@ -161,7 +161,7 @@ class Stream(Handout, Closing, Generic[T]):
     def __del__(self) -> None:
         if self._begun and not self._over:
             with Later():
-                drop_iteration(self._scheduler, self._dropped, self.close)
+                drop_iteration(self._scheduler, self._thread, self._dropped, self.close)
             self._over = True
         elif not self._over:
             self._over = True

@@ -96,7 +96,7 @@ async def _result(
 ) -> Any:
     """On the loop: a plain function may need it as soon as it is called."""
     given = function(*args, **kwargs)
-    if inspect.isawaitable(given):
+    if _work.is_awaitable(given):
         return await given
     if isinstance(given, AsyncIterable):
         return _Items(given)

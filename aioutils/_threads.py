@@ -13,7 +13,6 @@ interpreter from ending after a second Ctrl-C. What holds:
 """
 
 import asyncio
-import inspect
 import itertools
 import threading
 from collections import deque
@@ -25,7 +24,7 @@ from queue import SimpleQueue
 from typing import Any
 
 from ._place import InContext, Place
-from ._work import Call, close
+from ._work import Call, close, is_awaitable
 
 _numbers = itertools.count(1)
 
@@ -122,7 +121,7 @@ async def call(
         result = future.result()
     finally:
         del failure, cancelled, future, carried
-    if not inspect.isawaitable(result):
+    if not is_awaitable(result):
         return result
     goes_on()
     _adopt(context)

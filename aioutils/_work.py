@@ -76,7 +76,7 @@ def prepare(work: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Awaitab
         return work  # pragma: no cover: on no version yet is there doubt about a new one
     if asyncio.isfuture(work):
         raise TypeError(f"{work!r} belongs to a running loop already: await it inside a coroutine")
-    if hasattr(type(work), "__await__") or inspect.isawaitable(work):
+    if is_awaitable(work):
         if args or kwargs:
             close(work)
             raise TypeError(f"{work!r} takes no arguments: give the function, or call it yourself")
@@ -89,6 +89,14 @@ def prepare(work: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Awaitab
     return Call(function, args, kwargs, executor)
 
 
+def is_awaitable(what: object) -> bool:
+    """By its type: a proxy may fail if it is asked for its class."""
+    kind = type(what)
+    if kind is types.GeneratorType:
+        return inspect.isawaitable(what)  # `types.coroutine` makes some
+    return hasattr(kind, "__await__")
+
+
 def is_async(function: Any) -> bool:
     """True for what gives a coroutine when it is called; TypeError if it can't be spawned."""
     if not callable(function):
@@ -98,7 +106,7 @@ def is_async(function: Any) -> bool:
     if flags & ~inspect.CO_COROUTINE:
         raise TypeError(
             f"{function!r} is a generator function: it gives many results, a task gives one; "
-            "spawn a coroutine for each item"
+            "spawn a coroutine for each item, or into a yielder the async iterable itself"
         )
     return bool(flags)
 

@@ -86,8 +86,8 @@ class Group(Mapper):
         check_timeout(self, timeout)
         try:
             ended = _joining.join(scheduler, timeout)
-            if ended is not None and raise_error:
-                ended.raise_all()
+            if ended is not None:
+                ended.raise_all(raise_error=raise_error)
             return ended is not None
         finally:
             del self  # the frames of a failure lead to this one
@@ -100,10 +100,10 @@ class Group(Mapper):
         scheduler = self._opened()
         check_timeout(self, timeout)
         ended = await _joining.wait(scheduler, timeout)
-        if ended is not None and raise_error:
-            ended.raise_all()
-        elif ended is not None and scheduler.body is not None:
-            scheduler.body.forgive()
+        if ended is not None:
+            ended.raise_all(raise_error=raise_error)
+            if not raise_error and scheduler.body is not None:
+                scheduler.body.forgive()
         return ended is not None
 
     def apply(

@@ -78,12 +78,15 @@ class Task(Job, Generic[T]):
         Raises what `result()` raises, but for the task's own exception, which is returned.
         """
         self._wait(timeout)
-        if self._state is CANCELLED:
-            self._get(cancelled)
-        if self._state is not FAILED:
-            return None
-        self._lane.scheduler.failures.see(self)
-        return self.error()
+        try:
+            if self._state is CANCELLED:
+                self._get(cancelled)
+            if self._state is not FAILED:
+                return None
+            self._lane.scheduler.failures.see(self)
+            return self.error()
+        finally:
+            del self  # as in `result`
 
     def add_done_callback(self, callback: "Callable[[Task[T]], object]") -> None:
         """Has `callback(task)` called when the task ends, or now if it has.

@@ -112,6 +112,85 @@ def test_a_tool_with_a_failure_is_cleaned_up_as_it_is_dropped(wait):
     assert (dropped(), unfinished.cancelled()) == (None, True)
 
 
+class Thing:
+    """What a failure has in its frames."""
+
+
+async def fails_with(thing, seconds):
+    if seconds is not None:
+        await asyncio.sleep(seconds)
+    raise ValueError(thing)
+
+
+def call_fails_with(thing, _):
+    raise ValueError(thing)
+
+
+def see_by_join(group, _):
+    with contextlib.suppress(ValueError, ExceptionGroup):
+        group[0].join()
+
+
+def see_by_leaving(group, _):
+    with contextlib.suppress(ValueError, ExceptionGroup), group[0]:
+        pass
+
+
+def see_by_taking(group, _):
+    group[0].join(raise_error=False)
+    assert len(group[0].take_errors()) == 1
+
+
+def see_by_exception(_, task):
+    assert task[0].exception() is not None
+
+
+def see_by_result(_, task):
+    with contextlib.suppress(ValueError):
+        task[0].result()
+
+
+def see_by_waiting(group, _):
+    async def main():
+        with contextlib.suppress(ValueError, ExceptionGroup):
+            await group[0].wait()
+
+    asyncio.run(main())
+
+
+def see_by_taking_in_async_code(group, _):
+    async def main():
+        await group[0].wait(raise_error=False)
+        assert len(group[0].take_errors()) == 1
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize("on_error", ["continue", "cancel"])
+@pytest.mark.parametrize("work", [fails_with, call_fails_with])
+@pytest.mark.parametrize("seconds", [None, 0, 0.001])
+@pytest.mark.parametrize(
+    "see",
+    [
+        see_by_join,
+        see_by_leaving,
+        see_by_taking,
+        see_by_exception,
+        see_by_result,
+        see_by_waiting,
+        see_by_taking_in_async_code,
+    ],
+)
+def test_a_failure_that_was_seen_is_in_no_cycle(see, work, seconds, on_error):
+    thing = Thing()
+    group, gone = [Group(on_error=on_error)], weakref.ref(thing)
+    task = [group[0].spawn(work, thing, seconds)]
+    del thing
+    see(group, task)  # whose frames have no name for what they lead to
+    task.clear()
+    assert gone() is None
+
+
 @pytest.mark.parametrize(
     "fail",
     [

@@ -62,6 +62,24 @@ def drop_yielder(pool, rows):
         break
 
 
+@pytest.mark.parametrize("end", ["close", "with"])
+def test_a_generator_that_a_task_let_go_is_ended_as_the_tool_closes(end):
+    """asyncio starts its `aclose()` as a task of its own, which the end must not cancel."""
+
+    async def take_one():
+        async for row in rows.ready():
+            return row
+
+    rows, pool = Rows(), Pool(2)
+    assert pool.spawn(take_one()).result() == 0
+    if end == "close":
+        pool.close()
+    else:
+        with pool:
+            pass
+    assert (rows.opened, rows.released) == (1, 1)
+
+
 async def inside_a_running_loop(drop, *args):
     drop(*args)
     gc.collect()

@@ -35,6 +35,21 @@ def test_a_source_that_fails_at_once_fails_the_call(method, source, isolate):
 
 @both
 @methods
+def test_an_exit_of_generators_that_an_async_source_raises_is_a_failure_as_any(method, isolate):
+    async def numbers():
+        yield 1
+        raise GeneratorExit("from within")
+
+    with Pool(3) as pool:
+        stream = iter(getattr(pool, method)(double, numbers(), isolate=isolate))
+        assert method == "map" or next(stream) == 2
+        with pytest.raises(GeneratorExit, match="from within"):
+            next(stream)
+        assert pool.errors == []
+
+
+@both
+@methods
 def test_a_cancellation_in_an_async_source_does_not_pass_for_its_end(method, isolate):
     async def numbers():
         yield 1

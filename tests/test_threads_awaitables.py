@@ -6,6 +6,7 @@ import functools
 import os
 import threading
 import time
+import weakref
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -109,6 +110,20 @@ def test_an_item_of_a_group_that_fails_when_awaited():
         with pytest.raises(ValueError, match="awaited"):
             group.map(lambda call: call(), [*calls, forever])
         assert repr(group) == "<Group running=0 waiting=0>"
+
+
+class Proxy:
+    """As a framework's for a request, where there is none."""
+
+    @property
+    def __class__(self):
+        raise RuntimeError("outside of a request")
+
+
+def test_what_fails_if_asked_for_its_class_is_a_result_as_any():
+    with Group() as group:
+        assert type(group.spawn(Proxy).result()) is Proxy
+        assert type(group.map(lambda _: weakref.proxy(Meeting(1)), [1])[0]) is weakref.ProxyType
 
 
 def test_in_a_pool_the_slot_is_kept():

@@ -31,6 +31,13 @@ async def numbers():
 async def half():
     async for number in numbers():
         await asyncio.sleep(3600)
+
+async def first():
+    async for number in numbers():
+        return number
+
+async def waits():
+    await g.spawn(endless)
 """
 
 STATES = {
@@ -39,6 +46,13 @@ STATES = {
     "half joined": "g = Pool(1); g.spawn(endless); g.spawn(endless()); g.join(0.01)",
     "half iterated": "y = Yielder(); y.put(1); y.spawn(endless); i = iter(y); next(i)",
     "in an async generator": "g = Group(); g.spawn(half); g.join(0.01)",
+    "after an async generator was let go": "g = Group(); g.spawn(first).result()",
+    "a task that waits for another": "g = Group(); g.spawn(waits); g.join(0.01)",
+    "a task that waits, and another thread": """
+        g = Group(); g.spawn(waits)
+        threading.Thread(target=g.join, daemon=True).start()
+        time.sleep(0.05)
+        """,
     "a context entered": "g = Group(); g.enter_async_context(context())",
     "in a cycle": "g = Group(); g.me = g; g.spawn(endless); g.join(0.01)",
     "in a module": "g = Group(); g.spawn(endless); g.join(0.01); sys.kept = [g]",

@@ -185,6 +185,20 @@ async def fail_at_once(things):
     raise Boom(things())
 
 
+@pytest.mark.parametrize("make", YIELDERS)
+def test_an_item_of_a_stream_goes_while_that_waits_for_the_next(make):
+    async def items():
+        for _ in range(2):
+            yield Boom()
+            await asyncio.sleep(0.01)
+
+    y = make()
+    y.spawn(items())
+    for item in y:
+        item = weakref.ref(item)
+        assert item() is None
+
+
 @pytest.mark.parametrize("work", [fail_at_once, fail, fail_in_thread])
 @pytest.mark.parametrize("make", TOOLS)
 def test_a_failure_that_is_kept_keeps_no_task(make, work, things):
