@@ -5,7 +5,7 @@ import time
 from concurrent.futures import CancelledError
 from typing import NamedTuple
 
-from works import Boom
+from works import Boom, failure_of
 
 WEIGHTS = {
     "finish": 4,
@@ -135,13 +135,14 @@ class Actions:
     def exception(self, action):
         if (work := self.some_work(action)) is not None:
             error = work.task.exception(timeout=action.fraction * 0.01)
-            self.ledger.promise(error is work.error, work, "failed with", repr(error))
+            fits = failure_of(error) == work.failure
+            self.ledger.promise(fits, work, "failed with", repr(error))
             if error is not None:
                 self.ledger.see(error)
 
     def cancel_one(self, action):
         if (work := self.some_work(action)) is not None:
-            work.task.cancel()
+            self.ledger.cancel(work)
 
     # ---- what adds work
 
@@ -179,7 +180,8 @@ class Actions:
         for outcome, work in zip(outcomes, works, strict=False):
             if isinstance(outcome, BaseException):
                 self.ledger.see(outcome)
-                fits = isinstance(outcome, CancelledError) or outcome is work.error
+                fits = isinstance(outcome, CancelledError)
+                fits = fits or failure_of(outcome) == work.failure
             else:
                 fits = outcome == work.result
             self.ledger.promise(fits, "map gave", repr(outcome), "for", work)

@@ -8,6 +8,8 @@ class Draw:
     LONELY = ("sleep", "put", "swallow", "elder")
     # Those that wait for what they spawned.
     WAITING = ("await", "backwards", "gather", "wait_for", "group", "block")
+    # Those whose works are of one kind, in one tool.
+    MAPPED = ("map", "break")
 
     def __init__(self, rng, tools, calm):
         self.rng, self.tools, self.calm = rng, tools, calm
@@ -19,11 +21,11 @@ class Draw:
         if deeper:
             ways += ["leave", "leave", "leave" if self.calm else "cancel"]
             if kind == "coroutine":
-                ways += ["await", "backwards", "gather", "wait_for", "group", "block"]
+                ways += [*self.WAITING, "scope"]
             elif kind == "function":
                 ways += ["await", "backwards", "wait_for"]
             if self.tools.mappers and kind != "flow":
-                ways += ["map", "break"]
+                ways += self.MAPPED
         return ways
 
     def kind_for(self, tool):

@@ -7,7 +7,7 @@ import threading
 from collections import Counter, defaultdict
 from concurrent.futures import CancelledError
 
-from works import Boom
+from works import Boom, failure_of
 
 from aioutils import ClosedError, DeadlockError, UnfinishedError, WrongLoopError
 
@@ -20,7 +20,8 @@ class Ledger(logging.Handler):
         self.tools = tools
         self.guard = threading.Lock()
         self.works = []  # spawned or mapped, in order of spawning
-        self.raised, self.seen = set(), set()
+        self.raised, self.seen = set(), set()  # numbers of failures
+        self.kept = None  # or a list of the failures themselves
         self.running, self.most = Counter(), Counter()  # of each tool
         self.handed_out = defaultdict(list)  # lists of numbers, one for each iteration, by tool
         self.given = defaultdict(list)  # numbers of what was put, and of the items of flows
@@ -30,6 +31,7 @@ class Ledger(logging.Handler):
         self.closing = set()
         self.may_be_refused = self.alone = self.nobody_cancels = False
         self.entered = 0
+        self.sources = set()  # that began, and were not closed yet
         self.broken = []
 
     # ---- what happens
@@ -63,8 +65,15 @@ class Ledger(logging.Handler):
     def fail_at(self, number):
         error = Boom(number)
         with self.guard:
-            self.raised.add(error)
+            self.raised.add(number)
+            if self.kept is not None:
+                self.kept.append(error)
         raise error
+
+    def cancel(self, work):
+        with self.guard:
+            work.cancel_calls += 1
+        work.task.cancel()
 
     @contextlib.contextmanager
     def placed(self, tool, number):
@@ -89,9 +98,11 @@ class Ledger(logging.Handler):
             self._see(error)
 
     def _see(self, error):
-        self.seen.add(error)
+        if self.kept is not None:
+            self.kept.append(error)
+        self.seen.add(failure_of(error))
         for note in getattr(error, "__notes__", ()):
-            self.seen.update(other for other in self.raised if repr(other) in note)
+            self.seen.update(other for other in self.raised if repr(Boom(other)) in note)
         if isinstance(error, BaseExceptionGroup):
             for one in error.exceptions:
                 self._see(one)
@@ -115,7 +126,7 @@ class Ledger(logging.Handler):
             self.see(error)
         except ClosedError as error:
             self.see(error)
-            self.promise(self.closing, "closed by nobody:", repr(error))
+            self.promise(self.may_be_closed(), "closed by nobody:", repr(error))
         except (DeadlockError, WrongLoopError) as error:
             self.see(error)
             self.promise(self.may_be_refused, "refused:", repr(error))
@@ -127,6 +138,38 @@ class Ledger(logging.Handler):
         works = [work for work in tuple(self.works) if work.task is not None]
         return works if tool is None else [work for work in works if work.tool == tool]
 
+    def may_be_closed(self):
+        return self.closing or self.tools.scopes
+
+    def may_be_cancelled(self, work):
+        """If nobody cancels, it is a failure that ended the rest, or the call of an item."""
+        if not self.nobody_cancels:
+            return True
+        fragile = self.tools.on_error[work.tool] == "cancel" or work.tool in self.tools.scopes
+        return self.raised and (fragile or work.task is None)
+
+    @contextlib.contextmanager
+    def iterating(self, works):
+        """Around a call over them: what began in it has ended as it is left, however."""
+        refused = False
+        try:
+            yield
+        except (DeadlockError, WrongLoopError):
+            refused = True  # what is left was cancelled, and can't be waited for
+            raise
+        except CancelledError as error:
+            seen = not self.nobody_cancels or self.seen & self.raised
+            self.promise(seen, "instead of the failure, which nobody saw:", repr(error))
+            raise
+        finally:
+            if not refused:
+                self.check_over(works)
+                self.promise(works not in self.sources, "not closed: the source of", works)
+
+    def check_over(self, works):
+        for work in works:
+            self.promise(work.begun == work.ended, work, "runs on")
+
     def check_result(self, work, result):
         fits = result is None if work.kind == "flow" else result == work.result
         self.promise(fits, work, "gave", result)
@@ -135,7 +178,7 @@ class Ledger(logging.Handler):
         """After a join: all that was spawned before it, and where nobody else is, all."""
         for work in spawned:
             self.promise(work.task.done(), work, "goes on after join():", work.task)
-            self.promise(work.begun == work.ended, work, "runs on after join()")
+        self.check_over(spawned)
         if self.alone:
             tool = self.tools[number]
             self.promise(not len(tool), tool, "has tasks after join()")
@@ -146,19 +189,22 @@ class Ledger(logging.Handler):
     def check(self):
         for work in self.works:
             self.promise(work.begun == work.ended <= 1, work, "begun", work.begun, work.ended)
+            once = work.cancels <= 1 + work.cancel_calls
+            self.promise(once, work, "was cancelled", work.cancels, "times")
             if work.task is not None:
                 self._check_task(work)
-        for tool in self.tools.numbers:
+        for tool in range(len(self.tools)):
             self._check_limit(tool)
             self._check_results(tool)
         self._check_failures()
+        self.promise(not self.sources, "not closed: the sources of", self.sources)
 
     def _check_task(self, work):
         task = work.task
         self.promise(task.done() and task not in self.tools[work.tool], work, "goes on:", task)
         if not work.begun or work.outcome == "cancelled":
             self.promise(task.cancelled(), work, work.outcome, task)
-            self.promise(not self.nobody_cancels, work, "was cancelled by nobody:", task)
+            self.promise(self.may_be_cancelled(work), work, "was cancelled by nobody:", task)
         elif not (work.kind == "function" and task.cancelled()):  # it ran to its end all the same
             state = "failed" if work.outcome == "raised" else "done"
             self.promise(task._state.value == state, work, work.outcome, task)
@@ -169,7 +215,7 @@ class Ledger(logging.Handler):
                 self.see(error)
         for work in self.works:
             if work.outcome == "raised":
-                self.promise(work.error in self.seen, "lost:", work, repr(work.error))
+                self.promise(work.failure in self.seen, "lost:", work, work.failure)
 
     def _check_limit(self, number):
         limit = self.tools.limit(number, "function")

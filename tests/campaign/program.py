@@ -13,7 +13,7 @@ import threading
 
 from actions import draw_plan
 from async_actions import AsyncActions
-from bodies import Bodies
+from async_bodies import AsyncBodies
 from draw import Draw
 from ledger import Ledger
 from tools import Tools
@@ -30,7 +30,7 @@ class Program:
         calm = rng.random() < 0.15  # nothing in it cancels anything
         self.tools = Tools(rng, lambda: self.ledger, calm)
         self.ledger = Ledger(self.tools)
-        self.bodies = Bodies(self.tools, self.ledger)
+        self.bodies = AsyncBodies(self.tools, self.ledger)
         self.actions = AsyncActions(self.tools, self.ledger, self.bodies)
         draw = Draw(rng, self.tools, calm)
         self.roots = [draw.work(n) for n in range(rng.randint(1, 6))]
@@ -40,8 +40,9 @@ class Program:
         self.end = "join" if calm else rng.choice(ENDS)
         # Two loops, or a host's beside our own: some waits can't be, and are refused.
         self.ledger.may_be_refused = len(set(self.tools.homes)) > 1 or self.in_async_code
-        self.ledger.alone = len(self.tools) == len(self.plans) == 1
+        self.ledger.alone = len(self.tools.numbers) == len(self.plans) == 1
         self.ledger.nobody_cancels = calm
+        self.ledger.kept = rng.choice((None, []))
 
     def run(self):
         log = logging.getLogger("aioutils")

@@ -15,10 +15,11 @@ class Tools(list):
         self.numbers = range(len(self))
         self.yielders = [n for n in self.numbers if isinstance(self[n], Yielder)]
         self.mappers = [n for n in self.numbers if n not in self.yielders]
+        self.scopes = set()
 
     def _draw(self, rng, kind, number, within, ledger_of, calm):
         size = rng.randint(1, 5)
-        on_error = rng.choice(("continue",) * 4 + ("continue" if calm else "cancel", "call"))
+        on_error = rng.choice(("continue",) * 4 + ("cancel", "cancel", "call"))
         options = {"on_exit": rng.choice(("wait", "wait", "cancel", "refuse")), "within": within}
         options["on_error"] = on_error
         if on_error == "call":
@@ -29,10 +30,24 @@ class Tools(list):
             options["size"] = size
         if issubclass(kind, Yielder) and rng.random() < 0.4:
             options["buffer"] = rng.randint(1, 3)
-        self.append(kind(**options))
+        self._add(kind(**options), on_error, size)
         self.homes.append(number if within is None else self.homes[self.index(within)])
+
+    def _add(self, tool, on_error, size):
+        self.append(tool)
         self.on_error.append(on_error)
-        self._limits.append((kind is Group, size))
+        self._limits.append((type(tool) is Group, size))
+
+    def scope(self, rng, around):
+        """The number of one that a work of tool `around` will use as a block."""
+        number, kind, size = len(self), rng.choice((Group, Pool)), rng.randint(1, 3)
+        on_error = rng.choice(("continue", "cancel", "cancel"))
+        on_exit = rng.choice(("wait", "wait", "cancel"))
+        sizes = {"threads" if kind is Group else "size": size}
+        self._add(kind(**sizes, on_error=on_error, on_exit=on_exit), on_error, size)
+        self.homes.append(self.homes[around])
+        self.scopes.add(number)
+        return number
 
     def limit(self, number, kind):
         """How many works of this kind may run at once; None: any number."""
