@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import sys
 
-from blocks import Blocks
+from blocks import WAYS, Blocks
 from bodies import Bodies
 from on_a_loop import wait_for
 from works import Boom
@@ -44,7 +44,7 @@ class AsyncBodies(Bodies):
     async def clean_up(self, work):
         """It is to finish: what has cancelled the work before must not cancel this too."""
         if isinstance(sys.exception(), asyncio.CancelledError):
-            work.cancels = asyncio.current_task().cancelling()
+            work.cancels = min(1, asyncio.current_task().cancelling())
         if work.clean_up is None:
             return
         try:
@@ -96,7 +96,7 @@ class AsyncBodies(Bodies):
     async def scope(self, step):
         """A tool of the work's own; what runs there has ended as its block is left."""
         number = step.works[0].tool
-        way = ("none", "sleep", "await", "wait", "completed")[int(step.number * 5)]
+        way = WAYS[int(step.number * len(WAYS))]
         try:
             async with self.tools[number]:
                 await self.blocks.wait(number, step.works, way)

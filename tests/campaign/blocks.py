@@ -3,6 +3,8 @@
 import asyncio
 import contextlib
 
+WAYS = ("none", "sleep", "await", "wait", "completed")
+
 
 class Blocks:
     def __init__(self, bodies):

@@ -11,8 +11,8 @@ class Draw:
     # Those whose works are of one kind, in one tool.
     MAPPED = ("map", "break")
 
-    def __init__(self, rng, tools, calm):
-        self.rng, self.tools, self.calm = rng, tools, calm
+    def __init__(self, rng, tools, calm, in_one_thread):
+        self.rng, self.tools, self.calm, self.in_one_thread = rng, tools, calm, in_one_thread
 
     def ways(self, kind, deeper):
         ways = ["sleep", "sleep", "put", "elder"]
@@ -22,6 +22,8 @@ class Draw:
             ways += ["leave", "leave", "leave" if self.calm else "cancel"]
             if kind == "coroutine":
                 ways += [*self.WAITING, "scope"]
+                if self.in_one_thread:
+                    ways.remove("block")  # another thread drives meanwhile
             elif kind == "function":
                 ways += ["await", "backwards", "wait_for"]
             if self.tools.mappers and kind != "flow":
@@ -29,8 +31,12 @@ class Draw:
         return ways
 
     def kind_for(self, tool):
-        kinds = ["coroutine"] * 6 + ["function"] * 2
+        kinds = ["coroutine"] * 6 + ["function"] * 2 * (not self.in_one_thread)
         return self.rng.choice(kinds + ["flow"] * (tool in self.tools.yielders))
+
+    def kind_of_items(self):
+        kinds = ("coroutine", "coroutine", "coroutine" if self.in_one_thread else "function")
+        return self.rng.choice(kinds)
 
     def tool(self, of=None, way=None, mapper=False):
         """One that a work of tool `of` may wait for, if that is its way."""
@@ -49,9 +55,14 @@ class Draw:
     def work(self, *number):
         return Work(self, number, self.rng.choice(self.tools.numbers))
 
+    def works(self, *number):
+        """Some of one tool."""
+        tool = self.rng.choice(self.tools.numbers)
+        return tuple(Work(self, (*number, n), tool, depth=1) for n in range(self.rng.randint(1, 2)))
+
     def items(self, *number):
         """Some for one map."""
         tool = self.tool(mapper=True)
-        kind = self.rng.choice(("coroutine", "coroutine", "function"))
+        kind = self.kind_of_items()
         count = self.rng.randint(0, 6)
         return [Work(self, (*number, n), tool, depth=2, kind=kind) for n in range(count)]

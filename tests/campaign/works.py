@@ -46,7 +46,7 @@ class Work:
         if way in draw.LONELY:
             return Step(way, (), rng.choice((0, 0, 0.0005, 0.002)))
         if way in draw.MAPPED:
-            kind = rng.choice(("coroutine", "coroutine", "function"))
+            kind = draw.kind_of_items()
             tools = [draw.tool(mapper=True)] * rng.randint(1, 5)
         elif way == "scope":
             kind, tools = None, [draw.tools.scope(rng, self.tool)] * rng.randint(1, 3)
