@@ -127,10 +127,13 @@ def drop_iteration(
         return  # it goes on in the parent only
     loop = scheduler.loop
     if can_run(loop):
+        del unfinished  # as below
         try:
             close()
         except Exception:
             _log_failure(f"an iteration of {scheduler!r}")
+        finally:
+            del close  # the frames of what fails in it lead here, and to the tool
         return
     jobs = unfinished()
     started = any(job._state is RUNNING for job in jobs)
