@@ -24,10 +24,11 @@ WEIGHTS = {
     "enter": 1,
     "look": 1,
     "take": 0.5,
+    "drop": 1,
 }
 
 
-CANCELLING = ("cancel_one", "cancel_all", "leave", "enter")
+CANCELLING = ("cancel_one", "cancel_all", "leave", "enter", "drop")
 
 
 class Action(NamedTuple):
@@ -42,9 +43,11 @@ class Action(NamedTuple):
 def draw_plan(draw, name):
     """A list of actions, with works for those that need some."""
     rng, plan = draw.rng, []
-    for n in range(rng.randint(0, 6)):
+    for n in range(rng.randint(draw.mood.strict, 6)):
         way = rng.choices(list(WEIGHTS), WEIGHTS.values())[0]
-        if draw.calm and way in CANCELLING:
+        if draw.mood.strict and n == 0:
+            way = "imap"
+        elif draw.mood.calm and way in CANCELLING:
             way = "look"
         works = ()
         if way in ("map", "imap"):
@@ -52,7 +55,9 @@ def draw_plan(draw, name):
         elif way == "spawn":
             works = tuple(draw.work(name, n, k) for k in range(rng.randint(1, 3)))
         elif way == "enter":
-            works = draw.works(name, n)
+            works = draw.works(rng.choice(draw.tools.numbers), name, n)
+        elif way == "drop" and draw.mood.lets_go:
+            works = draw.works(draw.tools.scope(rng, 0, draw.tools[0]), name, n)
         tool = works[0].tool if works else rng.choice(draw.tools.numbers)
         plan.append(Action(way, tool, rng.random(), rng.randrange(1000), works, (name, n)))
     return plan
@@ -68,17 +73,17 @@ class Actions(Iterations):
 
     def wait(self, number, timeout):
         """To its end, if there is time; True if that was reached."""
-        tool, ledger = self.tools[number], self.ledger
+        ledger = self.ledger
         spawned = ledger.spawned(number)
-        if number in self.tools.mappers:
-            done = tool.join(timeout)
+        if number not in self.tools.yielders:
+            done = self.tools[number].join(timeout)
             if done:
                 ledger.check_end(number, spawned)
             return done
         results = []
         ledger.handed_out[number].append(results)
         with self.cutting_short(number):
-            results.extend(tool.yielding(timeout))
+            results.extend(self.tools[number].yielding(timeout))
         return True
 
     @contextlib.contextmanager
@@ -148,6 +153,18 @@ class Actions(Iterations):
                 self.wait(number, fraction * 0.01)
             else:
                 time.sleep(fraction * 0.001)
+
+    def drop(self, action):
+        """A tool that nobody holds any more is cleaned up at once, whatever failures are kept."""
+        if not action.works:
+            return
+        self.spawn(action)
+        number = action.tool
+        with self.ledger.expecting(number):
+            self.wait(number, action.fraction * 0.002)
+        dropped = self.tools.drop(number)
+        self.ledger.check_done(action.works, "though its tool was dropped")
+        self.ledger.promise(dropped() is None, "something keeps", dropped())
 
     def cancel_all(self, action):
         self.tools[action.tool].cancel()

@@ -23,7 +23,7 @@ class AsyncActions(Actions):
 
     async def await_end(self, number, timeout=None):
         tool, ledger = self.tools[number], self.ledger
-        if number in self.tools.mappers:
+        if number not in self.tools.yielders:
             spawned = ledger.spawned(number)
             done = await tool.wait(timeout)
             if done:
@@ -94,7 +94,7 @@ class AsyncActions(Actions):
             tool, works, outcomes = self.tools[action.tool], action.works, []
             body, (source, error) = self.bodies.of(works[0]), self.source_of(action)
             options = {"isolate": action.fraction < 0.8, "return_exceptions": True}
-            with self.ledger.iterating(works):
+            with self.ledger.iterating(works, action.tool):
                 await self.afirst(len(works), outcomes, tool.imap, body, source, **options)
             self.ledger.promise(error is None, "what the source raised is lost")
             self.ledger.promise(len(outcomes) == len(works), "map gave", outcomes, "for", works)
@@ -107,7 +107,7 @@ class AsyncActions(Actions):
             unordered = action.number % 2
             options = {"isolate": action.fraction < 0.8, "buffer": action.number % 4 or None}
             options["return_exceptions"] = action.number % 5 == 0
-            with self.ledger.iterating(works):
+            with self.ledger.iterating(works, action.tool):
                 iterate = tool.imap_unordered if unordered else tool.imap
                 await self.afirst(10 * action.fraction, results, iterate, body, source, **options)
             self.check_outcomes(results, works, unordered)

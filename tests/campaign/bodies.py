@@ -65,6 +65,8 @@ class Bodies:
             raise
         except Boom as error:
             work.outcome, work.failure = "raised", failure_of(error)
+            if work.task is not None:
+                self.ledger.failed.append(work.failure)
             raise
         finally:
             self.ledger.end(work)

@@ -11,18 +11,18 @@ class Draw:
     # Those whose works are of one kind, in one tool.
     MAPPED = ("map", "break")
 
-    def __init__(self, rng, tools, calm, in_one_thread):
-        self.rng, self.tools, self.calm, self.in_one_thread = rng, tools, calm, in_one_thread
+    def __init__(self, rng, tools, mood):
+        self.rng, self.tools, self.mood = rng, tools, mood
 
     def ways(self, kind, deeper):
         ways = ["sleep", "sleep", "put", "elder"]
         if kind == "coroutine":
             ways.append("swallow")
         if deeper:
-            ways += ["leave", "leave", "leave" if self.calm else "cancel"]
+            ways += ["leave", "leave", "leave" if self.mood.calm else "cancel"]
             if kind == "coroutine":
                 ways += [*self.WAITING, "scope"]
-                if self.in_one_thread:
+                if not self.mood.functions:
                     ways.remove("block")  # another thread drives meanwhile
             elif kind == "function":
                 ways += ["await", "backwards", "wait_for"]
@@ -31,11 +31,11 @@ class Draw:
         return ways
 
     def kind_for(self, tool):
-        kinds = ["coroutine"] * 6 + ["function"] * 2 * (not self.in_one_thread)
+        kinds = ["coroutine"] * 6 + ["function"] * 2 * self.mood.functions
         return self.rng.choice(kinds + ["flow"] * (tool in self.tools.yielders))
 
     def kind_of_items(self):
-        kinds = ("coroutine", "coroutine", "coroutine" if self.in_one_thread else "function")
+        kinds = ("coroutine", "coroutine", "function" if self.mood.functions else "coroutine")
         return self.rng.choice(kinds)
 
     def tool(self, of=None, way=None, mapper=False):
@@ -55,9 +55,8 @@ class Draw:
     def work(self, *number):
         return Work(self, number, self.rng.choice(self.tools.numbers))
 
-    def works(self, *number):
+    def works(self, tool, *number):
         """Some of one tool."""
-        tool = self.rng.choice(self.tools.numbers)
         return tuple(Work(self, (*number, n), tool, depth=1) for n in range(self.rng.randint(1, 2)))
 
     def items(self, *number):

@@ -59,7 +59,7 @@ class Iterations:
             body, (source, error) = self.bodies.of(works[0]), self.source_of(action)
             options = {"isolate": action.number % 5 < 3, "return_exceptions": True}
             outcomes = []
-            with self.ledger.iterating(works):
+            with self.ledger.iterating(works, action.tool):
                 if action.fraction < 0.5:
                     outcomes += tool.map(body, source, **options)
                     for outcome in outcomes:
@@ -77,9 +77,9 @@ class Iterations:
             unordered = action.number % 2
             options = {"isolate": action.fraction < 0.8, "buffer": action.number % 4 or None}
             options["return_exceptions"] = action.number % 5 == 0
-            with self.ledger.iterating(works):
+            with self.ledger.iterating(works, action.tool):
                 iterate = tool.imap_unordered if unordered else tool.imap
-                self.first(10 * action.fraction, results, iterate, body, source, **options)
+                self.first(5 * action.fraction, results, iterate, body, source, **options)
             self.check_outcomes(results, works, unordered)
 
     def check_outcomes(self, outcomes, works, unordered=False):

@@ -22,6 +22,7 @@ class Ledger(Promises, logging.Handler):
         self.guard = threading.Lock()
         self.works = []  # spawned or mapped, in order of spawning
         self.raised, self.seen = set(), set()  # numbers of failures
+        self.failed = []  # those of tasks, in order
         self.kept = None  # or a list of the failures themselves
         self.running, self.most = Counter(), Counter()  # of each tool
         self.handed_out = defaultdict(list)  # lists of numbers, one for each iteration, by tool
@@ -30,7 +31,7 @@ class Ledger(Promises, logging.Handler):
         self.line = defaultdict(list)  # numbers in that order
         self.cut_short = set()  # tools of which an iteration ended early
         self.closing = set()
-        self.may_be_refused = self.alone = self.nobody_cancels = False
+        self.may_be_refused = self.alone = False
         self.entered = 0
         self.sources = set()  # that began, and were not closed yet
         self.broken = []

@@ -4,6 +4,8 @@ import contextlib
 from collections import Counter
 from concurrent.futures import CancelledError
 
+from works import Boom, failure_of
+
 from aioutils import DeadlockError, WrongLoopError
 
 
@@ -24,7 +26,7 @@ class Promises:
 
     def may_be_cancelled(self, work):
         """If nobody cancels, it is a failure that ended the rest, or the call of an item."""
-        if not self.nobody_cancels:
+        if not self.mood.calm:
             return True
         if work.tool in self.tools.scopes:
             return True
@@ -38,8 +40,11 @@ class Promises:
         return self.tools.on_error[tool] == "cancel"
 
     @contextlib.contextmanager
-    def iterating(self, works):
-        """Around a call over them: what began in it has ended as it is left, however."""
+    def iterating(self, works, tool=None):
+        """Around a call over them: what began in it has ended as it is left, however.
+
+        tool: that whose call it is, if no task of it waits.
+        """
         refused = False
         try:
             yield
@@ -47,8 +52,17 @@ class Promises:
             refused = True  # what is left was cancelled, and can't be waited for
             raise
         except CancelledError as error:
-            by_failure = not self.nobody_cancels or self.failed_fast()
+            by_failure = not self.mood.calm or self.failed_fast()
             self.promise(by_failure, "was cancelled by nobody:", repr(error))
+            if self.mood.strict and tool is not None:
+                unseen = [failure_of(error) for error in self.tools[tool].errors]
+                self.promise(self.failed[0] not in unseen, "not raised:", self.failed[0])
+            raise
+        except Boom as error:
+            if self.mood.strict and tool is not None and not fails(error, works):
+                spawned = self.spawned(tool)
+                if fails(error, spawned):
+                    self.check_done(spawned, "beside a failure that ended the rest")
             raise
         finally:
             if not refused:
@@ -142,3 +156,7 @@ class Promises:
             if work.tool == number and work.outcome == "returned" and not work.task.cancelled():
                 if work.result is not None and work.kind != "flow":
                     yield work.number
+
+
+def fails(error, works):
+    return failure_of(error) in [work.failure for work in works]
