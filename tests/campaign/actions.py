@@ -24,7 +24,6 @@ WEIGHTS = {
     "enter": 1,
     "look": 1,
     "take": 0.5,
-    "drop": 1,
 }
 
 
@@ -45,6 +44,8 @@ def draw_plan(draw, name):
     rng, plan = draw.rng, []
     for n in range(rng.randint(draw.mood.strict, 6)):
         way = rng.choices(list(WEIGHTS), WEIGHTS.values())[0]
+        if draw.mood.lets_go and rng.random() < 0.3:
+            way = "drop"
         if draw.mood.strict and n == 0:
             way = "imap"
         elif draw.mood.calm and way in CANCELLING:
@@ -56,7 +57,7 @@ def draw_plan(draw, name):
             works = tuple(draw.work(name, n, k) for k in range(rng.randint(1, 3)))
         elif way == "enter":
             works = draw.works(rng.choice(draw.tools.numbers), name, n)
-        elif way == "drop" and draw.mood.lets_go:
+        elif way == "drop":
             works = draw.works(draw.tools.scope(rng, 0, draw.tools[0]), name, n)
         tool = works[0].tool if works else rng.choice(draw.tools.numbers)
         plan.append(Action(way, tool, rng.random(), rng.randrange(1000), works, (name, n)))
@@ -156,14 +157,15 @@ class Actions(Iterations):
 
     def drop(self, action):
         """A tool that nobody holds any more is cleaned up at once, whatever failures are kept."""
-        if not action.works:
-            return
-        self.spawn(action)
-        number = action.tool
+        number, works = action.tool, action.works
         with self.ledger.expecting(number):
-            self.wait(number, action.fraction * 0.002)
+            if action.fraction < 0.5:
+                self.spawn(action)
+                self.wait(number, action.fraction * 0.002)
+            else:
+                self.imap(action)
         dropped = self.tools.drop(number)
-        self.ledger.check_done(action.works, "though its tool was dropped")
+        self.ledger.check_over(works)
         self.ledger.promise(dropped() is None, "something keeps", dropped())
 
     def cancel_all(self, action):

@@ -12,13 +12,14 @@ class Iterations:
     def __init__(self, tools, ledger, bodies):
         self.tools, self.ledger, self.bodies = tools, ledger, bodies
 
-    def first(self, count, results, iterate, *args, **options):
+    def first(self, count, results, number, way, *args, **options):
         """Adds the first results, and leaves the iteration: closes it, or merely lets it go.
 
-        Nothing here may keep it: the frames of the failures that a program keeps lead here.
+        Nothing here may keep it, or its tool: the frames of the failures that a program keeps
+        lead here.
         """
         with contextlib.ExitStack() as stack:
-            for result in self.closed_by(stack, iterate(*args, **options)):
+            for result in self.closed_by(stack, getattr(self.tools[number], way)(*args, **options)):
                 results.append(result)
                 self.ledger.see(result)
                 if len(results) > count:
@@ -34,7 +35,7 @@ class Iterations:
         results, spawned = [], self.ledger.spawned(number)
         self.ledger.handed_out[number].append(results)
         self.ledger.cut_short.add(number)
-        self.first(3 * action.fraction, results, self.tools[number].yielding, 0.01)
+        self.first(3 * action.fraction, results, number, "yielding", 0.01)
         self.ledger.check_done(spawned, "as the iteration was left")
 
     def completed(self, action):
@@ -55,31 +56,31 @@ class Iterations:
 
     def map(self, action):
         if action.works:
-            tool, works = self.tools[action.tool], action.works
+            number, works = action.tool, action.works
             body, (source, error) = self.bodies.of(works[0]), self.source_of(action)
             options = {"isolate": action.number % 5 < 3, "return_exceptions": True}
             outcomes = []
-            with self.ledger.iterating(works, action.tool):
+            with self.ledger.iterating(works, number):
                 if action.fraction < 0.5:
-                    outcomes += tool.map(body, source, **options)
+                    outcomes += self.tools[number].map(body, source, **options)
                     for outcome in outcomes:
                         self.ledger.see(outcome)
                 else:
-                    self.first(len(works), outcomes, tool.imap, body, source, **options)
+                    self.first(len(works), outcomes, number, "imap", body, source, **options)
             self.ledger.promise(error is None, "what the source raised is lost")
             self.ledger.promise(len(outcomes) == len(works), "map gave", outcomes, "for", works)
             self.check_outcomes(outcomes, works)
 
     def imap(self, action):
         if action.works:
-            tool, works, results = self.tools[action.tool], action.works, []
+            number, works, results = action.tool, action.works, []
             body, source = self.bodies.of(works[0]), self.source_of(action)[0]
             unordered = action.number % 2
             options = {"isolate": action.fraction < 0.8, "buffer": action.number % 4 or None}
-            options["return_exceptions"] = action.number % 5 == 0
-            with self.ledger.iterating(works, action.tool):
-                iterate = tool.imap_unordered if unordered else tool.imap
-                self.first(5 * action.fraction, results, iterate, body, source, **options)
+            options["return_exceptions"] = action.number % 3 == 0
+            with self.ledger.iterating(works, number):
+                way = "imap_unordered" if unordered else "imap"
+                self.first(3 * action.fraction, results, number, way, body, source, **options)
             self.check_outcomes(results, works, unordered)
 
     def check_outcomes(self, outcomes, works, unordered=False):

@@ -29,8 +29,8 @@ class Work:
         rng = draw.rng
         self.number, self.tool, self.elder = number, tool, elder
         self.kind = kind or draw.kind_for(tool)
-        self.fails = rng.random() < (0.2 if draw.mood.strict else 0.08)
-        self.fails_late = rng.random() < 0.03
+        self.fails = rng.random() < draw.mood.failing
+        self.fails_late = rng.random() < draw.mood.failing / 2
         self.result = None if rng.random() < 0.1 else number
         self.clean_up = rng.choice((None, None, 0, 0.001))
         self.children = []
