@@ -43,7 +43,8 @@ class AsyncBodies(Bodies):
 
     async def clean_up(self, work):
         """It is to finish: what has cancelled the work before must not cancel this too."""
-        if isinstance(sys.exception(), asyncio.CancelledError):
+        error = sys.exception()
+        if isinstance(error, asyncio.CancelledError) and not hasattr(error, "of_another"):
             work.cancels = min(1, asyncio.current_task().cancelling())
         if work.clean_up is None:
             return
@@ -111,7 +112,9 @@ class AsyncBodies(Bodies):
         with contextlib.nullcontext() if lent else self.waiting(work):
             try:
                 self.ledger.check_result(other, await other.task)
-            except asyncio.CancelledError:
+            except asyncio.CancelledError as error:
+                if other.task.cancelled():
+                    error.of_another = True  # and a request to cancel this one may come yet
                 if asyncio.current_task().cancelling() or not other.task.cancelled():
                     raise
             except Boom as error:
