@@ -135,19 +135,27 @@ def drop_iteration(
         return  # it goes on in the parent only
     loop = scheduler.loop
     if not can_run(loop, thread):
-        jobs = unfinished()
-        started = any(job._state is RUNNING for job in jobs)
-        for job in jobs:
-            scheduler.ask(job)  # the next who drives lets it clean up
+        started = _ask(scheduler, unfinished())  # the next who drives lets it clean up
         if not started or (loop is not None and loop.runs_now()):
             return
         if not can_run(loop, thread):  # else who drove has left just now
             warn_dropped(f"an iteration of {scheduler!r}")
             return
+    del unfinished  # as below
     try:
         close()
     except Exception:
         _log_failure(f"an iteration of {scheduler!r}")
+    finally:
+        del close  # the frames of what fails in it lead here, and to the tool
+
+
+def _ask(scheduler: Scheduler, jobs: list[Job]) -> bool:
+    """Returns True if any of them had started."""
+    started = any(job._state is RUNNING for job in jobs)
+    for job in jobs:
+        scheduler.ask(job)
+    return started
 
 
 @atexit.register

@@ -79,6 +79,7 @@ class Stream(Handout, Closing, Generic[T]):
         except Exception as failure:
             self._ride(error, failure, "a source failed in closing")
         self._hand.ride(error)
+        del self, error  # as in `__next__`: a clean-up may fail
 
     def _no_end(self, error: BaseException) -> RuntimeError:
         """A failure that would be taken for the end of the iteration; as generators do."""
@@ -86,11 +87,17 @@ class Stream(Handout, Closing, Generic[T]):
 
     def close(self) -> None:
         """Ends the iteration: what is unfinished in it is cancelled, and its clean-up runs."""
-        self._leave()
+        try:
+            self._leave()
+        finally:
+            del self  # as in `__next__`: a clean-up may fail
 
     def _leave(self, error: BaseException | None = None) -> None:
-        if not self._over:
-            run(self._stopping(error), self._scheduler, _FIX)
+        try:
+            if not self._over:
+                run(self._stopping(error), self._scheduler, _FIX)
+        finally:
+            del self, error
 
     def __aiter__(self) -> "Stream[T]":
         return self
@@ -159,10 +166,13 @@ class Stream(Handout, Closing, Generic[T]):
             await arun(self._stopping(error), self._scheduler, _FIX, ends_all=False)
 
     def __del__(self) -> None:
-        if self._begun and not self._over:
-            with Later():
-                drop_iteration(self._scheduler, self._thread, self._dropped, self.close)
-            self._over = True
-        elif not self._over:
-            self._over = True
-            self._hand.end_early()
+        try:
+            if self._begun and not self._over:
+                with Later():
+                    drop_iteration(self._scheduler, self._thread, self._dropped, self.close)
+                self._over = True
+            elif not self._over:
+                self._over = True
+                self._hand.end_early()
+        finally:
+            del self  # as in `close`

@@ -241,6 +241,7 @@ class Tool:
 
     def __del__(self) -> None:
         scheduler = getattr(self, "_scheduler", None)
+        del self  # the frames of what fails in a clean-up lead here
         if scheduler is not None and not scheduler.closed:
             with Later():
                 _dropping.drop(scheduler)

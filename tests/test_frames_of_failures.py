@@ -191,6 +191,42 @@ def test_a_failure_that_was_seen_is_in_no_cycle(see, work, seconds, on_error):
     assert gone() is None
 
 
+async def fails_late(n):
+    try:
+        await asyncio.sleep(60 if n else 0)
+    finally:
+        await asyncio.sleep(0)
+        if n:
+            raise ValueError(n)
+
+
+@pytest.mark.parametrize("way", ["break", "close"])
+def test_a_tool_whose_iteration_left_failing_clean_ups_is_cleaned_up_as_it_is_dropped(way):
+    group = Group()
+    stream = group.imap(fails_late, range(3))
+    if way == "close":
+        next(stream)
+        stream.close()
+    else:
+        for _ in stream:
+            break
+    del stream
+    unfinished = group.spawn(asyncio.sleep, 60)
+    group.join(0.001)
+    dropped = weakref.ref(group)
+    del group
+    assert (dropped(), unfinished.cancelled()) == (None, True)
+
+
+def test_a_failure_in_the_clean_up_of_a_dropped_tool_does_not_keep_that():
+    group = Group()
+    task = group.spawn(fails_late, 1)
+    group.join(0.001)
+    dropped = weakref.ref(group)
+    del group
+    assert (dropped(), repr(task.exception(0))) == (None, "ValueError(1)")
+
+
 @pytest.mark.parametrize(
     "fail",
     [

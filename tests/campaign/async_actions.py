@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 
 from actions import Actions
+from blocks import WAYS
 
 
 class AsyncActions(Actions):
@@ -22,7 +23,7 @@ class AsyncActions(Actions):
 
     async def await_end(self, number, timeout=None):
         tool, ledger = self.tools[number], self.ledger
-        if number in self.tools.mappers:
+        if number not in self.tools.yielders:
             spawned = ledger.spawned(number)
             done = await tool.wait(timeout)
             if done:
@@ -76,34 +77,56 @@ class AsyncActions(Actions):
 
     aexception = aresult
 
+    async def afirst(self, count, results, iterate, *args, **options):
+        """`first` in async code. What was let go is cancelled, and goes on cleaning up."""
+        async with contextlib.AsyncExitStack() as stack:
+            async for result in await self.aclosed_by(stack, iterate(*args, **options)):
+                results.append(result)
+                self.ledger.see(result)
+                if len(results) > count:
+                    break
+
+    async def aclosed_by(self, stack, stream):
+        return await stack.enter_async_context(contextlib.aclosing(stream))
+
     async def amap(self, action):
         if action.works:
-            tool, works = self.tools[action.tool], action.works
-            source, error = self.source_of(action)
+            tool, works, outcomes = self.tools[action.tool], action.works, []
+            body, (source, error) = self.bodies.of(works[0]), self.source_of(action)
             options = {"isolate": action.fraction < 0.8, "return_exceptions": True}
-            outcomes = []
-            async for outcome in tool.imap(self.bodies.of(works[0]), source, **options):
-                outcomes.append(outcome)
-                self.ledger.see(outcome)
-            self.check_all(outcomes, works, error)
+            with self.ledger.iterating(works, action.tool):
+                await self.afirst(len(works), outcomes, tool.imap, body, source, **options)
+            self.ledger.promise(error is None, "what the source raised is lost")
+            self.ledger.promise(len(outcomes) == len(works), "map gave", outcomes, "for", works)
+            self.check_outcomes(outcomes, works)
 
     async def aimap(self, action):
         if action.works:
-            tool, results = self.tools[action.tool], []
-            body, source = self.bodies.of(action.works[0]), self.source_of(action)[0]
+            tool, works, results = self.tools[action.tool], action.works, []
+            body, source = self.bodies.of(works[0]), self.source_of(action)[0]
+            unordered = action.number % 2
             options = {"isolate": action.fraction < 0.8, "buffer": action.number % 4 or None}
-            stream = tool.imap(body, source, **options)
-            async with contextlib.aclosing(stream):
-                async for result in stream:
-                    results.append(result)
-                    if len(results) > 10 * action.fraction:
-                        break
-            expected = [work.result for work in action.works[: len(results)]]
-            self.ledger.promise(results == expected, "imap gave", results, "for", expected)
+            options["return_exceptions"] = action.number % 5 == 0
+            with self.ledger.iterating(works, action.tool):
+                iterate = tool.imap_unordered if unordered else tool.imap
+                await self.afirst(10 * action.fraction, results, iterate, body, source, **options)
+            self.check_outcomes(results, works, unordered)
 
     async def aenter(self, action):
-        if action.number % 4 == 0:
-            self.ledger.closing.add(action.tool)
-            self.ledger.cut_short.add(action.tool)
-            async with self.tools[action.tool]:
-                await asyncio.sleep(action.fraction * 0.001)
+        if action.number % 2:
+            return
+        number, task = action.tool, asyncio.current_task()
+        self.ledger.closing.add(number)
+        self.ledger.cut_short.add(number)
+        way = WAYS[int(action.fraction * len(WAYS))]
+        before = task.cancelling()
+        try:
+            async with self.tools[number]:
+                if number in self.tools.yielders and way in ("wait", "completed"):
+                    self.spawn(action)
+                    await self.await_end(number, 0.01)
+                else:
+                    await self.bodies.blocks.wait(number, action.works, way)
+        finally:
+            kept = task.cancelling() - before
+            self.ledger.promise(not kept, "its block left", kept, "requests to cancel its task")

@@ -1,4 +1,4 @@
-"""What carries out a work: a coroutine, a plain function in a worker thread, an async generator."""
+"""What carries out a work that is a plain function, in a worker thread, and what all have."""
 
 import asyncio
 import contextlib
@@ -6,8 +6,7 @@ import itertools
 import time
 from concurrent.futures import CancelledError
 
-from on_a_loop import wait_for
-from works import Boom
+from works import Boom, failure_of
 
 from aioutils import ClosedError, DeadlockError, WrongLoopError
 
@@ -29,7 +28,7 @@ class Bodies:
                 direct = work.kind == "flow" or (work.kind == "coroutine" and work.clean_up == 0)
                 work.task = tool.spawn(body(work)) if direct else tool.spawn(body, work)
         except ClosedError as error:
-            ledger.promise(ledger.closing, "closed by nobody:", repr(error))
+            ledger.promise(ledger.may_be_closed(), "closed by nobody:", repr(error))
             return False
         ledger.works.append(work)
         return True
@@ -40,11 +39,15 @@ class Bodies:
             self.ledger.given[tool].append(number)
 
     def source(self, works, error=None):
-        for work in works:
-            self.ledger.works.append(work)
-            yield work
-        if error is not None:
-            raise error
+        self.ledger.sources.add(works)
+        try:
+            for work in works:
+                self.ledger.works.append(work)
+                yield work
+            if error is not None:
+                raise error
+        finally:
+            self.ledger.sources.remove(works)
 
     async def asource(self, works, error=None):
         for work in self.source(works, error):
@@ -61,7 +64,9 @@ class Bodies:
             work.outcome = "cancelled"
             raise
         except Boom as error:
-            work.outcome, work.error = "raised", error
+            work.outcome, work.failure = "raised", failure_of(error)
+            if work.task is not None:
+                self.ledger.failed.append(work.failure)
             raise
         finally:
             self.ledger.end(work)
@@ -80,7 +85,8 @@ class Bodies:
         except (DeadlockError, WrongLoopError, ClosedError) as error:
             self.ledger.see(error)
             if isinstance(error, ClosedError):
-                self.ledger.promise(self.ledger.closing, "closed by nobody:", repr(error))
+                closed = self.ledger.may_be_closed()
+                self.ledger.promise(closed, "closed by nobody:", repr(error))
             else:
                 may_be_refused = may_be_refused or self.ledger.may_be_refused
                 self.ledger.promise(may_be_refused, work, "refused:", repr(error))
@@ -89,47 +95,6 @@ class Bodies:
         if work.fails:
             self.ledger.fail(work)
         return work.result
-
-    # ---- in async code
-
-    async def coroutine(self, work):
-        self.ledger.begin(work)
-        with self.recorded(work):
-            try:
-                for step in work.steps:
-                    await self.take(work, step)
-                return self.conclude(work)
-            finally:
-                if work.clean_up is not None:
-                    await asyncio.sleep(work.clean_up)
-                if work.fails_late:
-                    self.ledger.fail(work, late=True)
-
-    async def flow(self, work):
-        self.ledger.begin(work)
-        with self.recorded(work):
-            for count, step in enumerate(work.steps):
-                await self.take(work, step)
-                number = (*work.number, "item", count)
-                self.ledger.given[work.tool].append(number)
-                with self.ledger.lent(work):
-                    yield number
-            self.conclude(work)
-
-    async def take(self, work, step):
-        if step.way == "sleep":
-            await asyncio.sleep(step.number)
-        elif step.way == "swallow":
-            with contextlib.suppress(asyncio.CancelledError):
-                await asyncio.sleep(step.number)
-        elif step.way == "elder":
-            if work.elder is not None and work.elder.task is not None:
-                await self.see(work, work.elder)
-        elif step.way in ("map", "break"):
-            await self.map(work, step)
-        elif not self.take_at_once(work, step):
-            with self.waiting(work, may_be_refused=step.way == "block"):
-                await self.wait(work, step, [one for one in step.works if self.spawn(one)])
 
     def take_at_once(self, work, step):
         """The steps that wait for nothing."""
@@ -140,58 +105,10 @@ class Bodies:
         elif step.way in ("leave", "cancel"):
             spawned = [one for one in step.works if self.spawn(one)]
             if step.way == "cancel" and spawned:
-                spawned[-1].task.cancel()
+                self.ledger.cancel(spawned[-1])
         else:
             return False
         return True
-
-    async def wait(self, work, step, works):
-        if step.way == "block":
-            for one in works:
-                self.ledger.check_result(one, one.task.result(timeout=0.005))
-        elif step.way == "gather":
-            waits = (self.see(work, one, lent=True) for one in works)
-            await asyncio.gather(*waits, return_exceptions=True)
-        elif step.way == "group":
-            try:
-                async with asyncio.TaskGroup() as tasks:
-                    for one in works:
-                        tasks.create_task(self.see(work, one, lent=True))
-            except ExceptionGroup as errors:
-                raise errors.exceptions[0] from None
-        else:
-            for one in reversed(works) if step.way == "backwards" else works:
-                wait = self.see(work, one, lent=True)
-                await (wait_for(wait, 0.001) if step.way == "wait_for" else wait)
-
-    async def see(self, work, other, lent=False):
-        """Awaits another work's task; that it was cancelled is no reason to end."""
-        with contextlib.nullcontext() if lent else self.waiting(work):
-            try:
-                self.ledger.check_result(other, await other.task)
-            except asyncio.CancelledError:
-                if asyncio.current_task().cancelling() or not other.task.cancelled():
-                    raise
-            except Boom as error:
-                self.ledger.see(error)
-                raise
-
-    async def map(self, work, step):
-        works, tool = step.works, self.tools[step.works[0].tool]
-        source = self.asource(works) if step.number < 0.5 else self.source(works)
-        most = len(works) if step.way == "map" else int(len(works) * step.number)
-        with self.waiting(work):
-            results = []
-            stream = tool.imap(self.of(works[0]), source, isolate=step.number < 0.7)
-            try:
-                async for result in stream:
-                    results.append(result)
-                    if len(results) >= most:
-                        break
-            finally:
-                await stream.aclose()
-            expected = [one.result for one in works[: len(results)]]
-            self.ledger.promise(results == expected, work, "imap gave", results, "for", expected)
 
     # ---- in a worker thread
 
@@ -224,7 +141,7 @@ class Bodies:
         stream = tool.imap(self.of(works[0]), self.source(works), isolate=step.number < 0.7)
         most = len(works) if step.way == "map" else int(len(works) * step.number)
         results = []
-        with contextlib.closing(stream):
+        with self.ledger.iterating(works), contextlib.closing(stream):
             for result in stream:
                 results.append(result)
                 if len(results) >= most:

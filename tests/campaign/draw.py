@@ -8,27 +8,35 @@ class Draw:
     LONELY = ("sleep", "put", "swallow", "elder")
     # Those that wait for what they spawned.
     WAITING = ("await", "backwards", "gather", "wait_for", "group", "block")
+    # Those whose works are of one kind, in one tool.
+    MAPPED = ("map", "break")
 
-    def __init__(self, rng, tools, calm):
-        self.rng, self.tools, self.calm = rng, tools, calm
+    def __init__(self, rng, tools, mood):
+        self.rng, self.tools, self.mood = rng, tools, mood
 
     def ways(self, kind, deeper):
         ways = ["sleep", "sleep", "put", "elder"]
         if kind == "coroutine":
             ways.append("swallow")
         if deeper:
-            ways += ["leave", "leave", "leave" if self.calm else "cancel"]
+            ways += ["leave", "leave", "leave" if self.mood.calm else "cancel"]
             if kind == "coroutine":
-                ways += ["await", "backwards", "gather", "wait_for", "group", "block"]
+                ways += [*self.WAITING, "scope"]
+                if not self.mood.functions:
+                    ways.remove("block")  # another thread drives meanwhile
             elif kind == "function":
                 ways += ["await", "backwards", "wait_for"]
             if self.tools.mappers and kind != "flow":
-                ways += ["map", "break"]
+                ways += self.MAPPED
         return ways
 
     def kind_for(self, tool):
-        kinds = ["coroutine"] * 6 + ["function"] * 2
+        kinds = ["coroutine"] * 6 + ["function"] * 2 * self.mood.functions
         return self.rng.choice(kinds + ["flow"] * (tool in self.tools.yielders))
+
+    def kind_of_items(self):
+        kinds = ("coroutine", "coroutine", "function" if self.mood.functions else "coroutine")
+        return self.rng.choice(kinds)
 
     def tool(self, of=None, way=None, mapper=False):
         """One that a work of tool `of` may wait for, if that is its way."""
@@ -47,9 +55,13 @@ class Draw:
     def work(self, *number):
         return Work(self, number, self.rng.choice(self.tools.numbers))
 
+    def works(self, tool, *number):
+        """Some of one tool."""
+        return tuple(Work(self, (*number, n), tool, depth=1) for n in range(self.rng.randint(1, 2)))
+
     def items(self, *number):
         """Some for one map."""
         tool = self.tool(mapper=True)
-        kind = self.rng.choice(("coroutine", "coroutine", "function"))
+        kind = self.kind_of_items()
         count = self.rng.randint(0, 6)
         return [Work(self, (*number, n), tool, depth=2, kind=kind) for n in range(count)]

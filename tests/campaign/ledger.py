@@ -1,4 +1,4 @@
-"""What happened in a program, and the model: what must hold of it."""
+"""What happened in a program."""
 
 import asyncio
 import contextlib
@@ -7,12 +7,13 @@ import threading
 from collections import Counter, defaultdict
 from concurrent.futures import CancelledError
 
-from works import Boom
+from promises import Promises
+from works import Boom, failure_of
 
 from aioutils import ClosedError, DeadlockError, UnfinishedError, WrongLoopError
 
 
-class Ledger(logging.Handler):
+class Ledger(Promises, logging.Handler):
     """As a handler of the library's log, it sees the failures that are logged."""
 
     def __init__(self, tools):
@@ -20,7 +21,9 @@ class Ledger(logging.Handler):
         self.tools = tools
         self.guard = threading.Lock()
         self.works = []  # spawned or mapped, in order of spawning
-        self.raised, self.seen = set(), set()
+        self.raised, self.seen = set(), set()  # numbers of failures
+        self.failed = []  # those of tasks, in order
+        self.kept = None  # or a list of the failures themselves
         self.running, self.most = Counter(), Counter()  # of each tool
         self.handed_out = defaultdict(list)  # lists of numbers, one for each iteration, by tool
         self.given = defaultdict(list)  # numbers of what was put, and of the items of flows
@@ -28,8 +31,9 @@ class Ledger(logging.Handler):
         self.line = defaultdict(list)  # numbers in that order
         self.cut_short = set()  # tools of which an iteration ended early
         self.closing = set()
-        self.may_be_refused = self.alone = self.nobody_cancels = False
+        self.may_be_refused = self.alone = False
         self.entered = 0
+        self.sources = set()  # that began, and were not closed yet
         self.broken = []
 
     # ---- what happens
@@ -63,8 +67,15 @@ class Ledger(logging.Handler):
     def fail_at(self, number):
         error = Boom(number)
         with self.guard:
-            self.raised.add(error)
+            self.raised.add(number)
+            if self.kept is not None:
+                self.kept.append(error)
         raise error
+
+    def cancel(self, work):
+        with self.guard:
+            work.cancel_calls += 1
+        work.task.cancel()
 
     @contextlib.contextmanager
     def placed(self, tool, number):
@@ -89,9 +100,11 @@ class Ledger(logging.Handler):
             self._see(error)
 
     def _see(self, error):
-        self.seen.add(error)
+        if self.kept is not None:
+            self.kept.append(error)
+        self.seen.add(failure_of(error))
         for note in getattr(error, "__notes__", ()):
-            self.seen.update(other for other in self.raised if repr(other) in note)
+            self.seen.update(other for other in self.raised if repr(Boom(other)) in note)
         if isinstance(error, BaseExceptionGroup):
             for one in error.exceptions:
                 self._see(one)
@@ -99,10 +112,6 @@ class Ledger(logging.Handler):
     def emit(self, record):
         if record.exc_info is not None:
             self.see(record.exc_info[1])
-
-    def promise(self, holds, *what):
-        if not holds:
-            self.broken.append(" ".join(map(str, what)))
 
     @contextlib.contextmanager
     def expecting(self, tool):
@@ -115,92 +124,7 @@ class Ledger(logging.Handler):
             self.see(error)
         except ClosedError as error:
             self.see(error)
-            self.promise(self.closing, "closed by nobody:", repr(error))
+            self.promise(self.may_be_closed(), "closed by nobody:", repr(error))
         except (DeadlockError, WrongLoopError) as error:
             self.see(error)
             self.promise(self.may_be_refused, "refused:", repr(error))
-
-    # ---- what must hold at once
-
-    def spawned(self, tool=None):
-        """Works with tasks, of one tool or all."""
-        works = [work for work in tuple(self.works) if work.task is not None]
-        return works if tool is None else [work for work in works if work.tool == tool]
-
-    def check_result(self, work, result):
-        fits = result is None if work.kind == "flow" else result == work.result
-        self.promise(fits, work, "gave", result)
-
-    def check_end(self, number, spawned):
-        """After a join: all that was spawned before it, and where nobody else is, all."""
-        for work in spawned:
-            self.promise(work.task.done(), work, "goes on after join():", work.task)
-            self.promise(work.begun == work.ended, work, "runs on after join()")
-        if self.alone:
-            tool = self.tools[number]
-            self.promise(not len(tool), tool, "has tasks after join()")
-            self.promise(not tool.errors, tool, "keeps failures to itself:", tool.errors)
-
-    # ---- what must hold in the end
-
-    def check(self):
-        for work in self.works:
-            self.promise(work.begun == work.ended <= 1, work, "begun", work.begun, work.ended)
-            if work.task is not None:
-                self._check_task(work)
-        for tool in self.tools.numbers:
-            self._check_limit(tool)
-            self._check_results(tool)
-        self._check_failures()
-
-    def _check_task(self, work):
-        task = work.task
-        self.promise(task.done() and task not in self.tools[work.tool], work, "goes on:", task)
-        if not work.begun or work.outcome == "cancelled":
-            self.promise(task.cancelled(), work, work.outcome, task)
-            self.promise(not self.nobody_cancels, work, "was cancelled by nobody:", task)
-        elif not (work.kind == "function" and task.cancelled()):  # it ran to its end all the same
-            state = "failed" if work.outcome == "raised" else "done"
-            self.promise(task._state.value == state, work, work.outcome, task)
-
-    def _check_failures(self):
-        for tool in self.tools:
-            for error in tool.take_errors():
-                self.see(error)
-        for work in self.works:
-            if work.outcome == "raised":
-                self.promise(work.error in self.seen, "lost:", work, repr(work.error))
-
-    def _check_limit(self, number):
-        limit = self.tools.limit(number, "function")
-        most = self.most[number]
-        self.promise(limit is None or most <= limit, self.tools[number], "had", most, "at once")
-        self.promise(not self.running[number], self.tools[number], "still runs some")
-
-    def _check_results(self, number):
-        lists = self.handed_out[number]
-        seen = Counter(result for results in lists for result in results)
-        twice = [result for result, times in seen.items() if times > 1]
-        self.promise(not twice, self.tools[number], "handed out twice:", twice)
-        if self.tools.is_ordered(number):
-            self._check_order(number, lists)
-        whole = number not in self.cut_short and self.tools.on_error[number] != "cancel"
-        if number in self.tools.yielders and whole:
-            missing = set(self._results(number)) - set(seen)
-            self.promise(not missing, self.tools[number], "never handed out:", missing)
-
-    def _check_order(self, number, lists):
-        places = {one: place for place, one in enumerate(self.line[number])}
-        for results in lists:
-            found = [
-                (places[one[:-2]], one[-1]) if one[-2:-1] == ("item",) else (places[one], 0)
-                for one in results
-            ]
-            self.promise(found == sorted(found), self.tools[number], "out of order:", results)
-
-    def _results(self, number):
-        yield from self.given[number]
-        for work in self.works:
-            if work.tool == number and work.outcome == "returned" and not work.task.cancelled():
-                if work.result is not None and work.kind != "flow":
-                    yield work.number

@@ -13,9 +13,10 @@ import threading
 
 from actions import draw_plan
 from async_actions import AsyncActions
-from bodies import Bodies
+from async_bodies import AsyncBodies
 from draw import Draw
 from ledger import Ledger
+from mood import Mood
 from tools import Tools
 
 from aioutils import DeadlockError, WrongLoopError
@@ -27,27 +28,28 @@ class Program:
     def __init__(self, seed, loop_factory=None):
         self.rng = rng = random.Random(f"program {seed}")
         self.loop_factory = loop_factory
-        calm = rng.random() < 0.15  # nothing in it cancels anything
-        self.tools = Tools(rng, lambda: self.ledger, calm)
+        self.mood = mood = Mood(rng)
+        self.tools = Tools(rng, lambda: self.ledger, mood)
         self.ledger = Ledger(self.tools)
-        self.bodies = Bodies(self.tools, self.ledger)
+        self.bodies = AsyncBodies(self.tools, self.ledger)
         self.actions = AsyncActions(self.tools, self.ledger, self.bodies)
-        draw = Draw(rng, self.tools, calm)
+        draw = Draw(rng, self.tools, mood)
         self.roots = [draw.work(n) for n in range(rng.randint(1, 6))]
-        names = ["main", "second", "third"][: rng.choice((1, 1, 2, 3))]
+        names = ["main", "second", "third"][: mood.plans]
         self.plans = [draw_plan(draw, name) for name in names]
-        self.in_async_code = rng.random() < 0.3
-        self.end = "join" if calm else rng.choice(ENDS)
+        self.actions.lets_go = mood.lets_go
+        self.end = "join" if mood.calm else rng.choice(ENDS)
         # Two loops, or a host's beside our own: some waits can't be, and are refused.
-        self.ledger.may_be_refused = len(set(self.tools.homes)) > 1 or self.in_async_code
-        self.ledger.alone = len(self.tools) == len(self.plans) == 1
-        self.ledger.nobody_cancels = calm
+        self.ledger.may_be_refused = len(set(self.tools.homes)) > 1 or mood.in_async_code
+        self.ledger.alone = len(self.tools.numbers) == len(self.plans) == 1
+        self.ledger.mood = mood
+        self.ledger.kept = rng.choice((None, []))
 
     def run(self):
         log = logging.getLogger("aioutils")
         log.addHandler(self.ledger)
         try:
-            if self.in_async_code:
+            if self.mood.in_async_code:
                 with asyncio.Runner(loop_factory=self.loop_factory) as runner:
                     runner.run(self.run_async())
             else:

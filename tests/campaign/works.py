@@ -13,6 +13,11 @@ class Boom(Exception):
     """A work's failure."""
 
 
+def failure_of(error):
+    """The number of a failure, by which it is known where it is not kept; None of all else."""
+    return error.args[0] if isinstance(error, Boom) else None
+
+
 class Step(NamedTuple):
     way: str
     works: tuple = ()
@@ -24,23 +29,27 @@ class Work:
         rng = draw.rng
         self.number, self.tool, self.elder = number, tool, elder
         self.kind = kind or draw.kind_for(tool)
-        self.fails = rng.random() < 0.08
-        self.fails_late = rng.random() < 0.03
+        self.fails = rng.random() < draw.mood.failing
+        self.fails_late = rng.random() < draw.mood.failing / 2
         self.result = None if rng.random() < 0.1 else number
         self.clean_up = rng.choice((None, None, 0, 0.001))
         self.children = []
         self.steps = [self._step(draw, depth) for _ in range(rng.choice((0, 1, 1, 2, 3)))]
         self.begun = self.ended = 0
-        self.outcome = self.error = self.task = None
+        self.cancels = 0  # that reached it: before its clean-up, and in that
+        self.cancel_calls = 0  # by the program
+        self.outcome = self.failure = self.task = None
 
     def _step(self, draw, depth):
         rng = draw.rng
         way = rng.choice(draw.ways(self.kind, depth < DEPTH))
         if way in draw.LONELY:
             return Step(way, (), rng.choice((0, 0, 0.0005, 0.002)))
-        if way in ("map", "break"):
-            kind = rng.choice(("coroutine", "coroutine", "function"))
+        if way in draw.MAPPED:
+            kind = draw.kind_of_items()
             tools = [draw.tool(mapper=True)] * rng.randint(1, 5)
+        elif way == "scope":
+            kind, tools = None, [draw.tools.scope(rng, self.tool)] * rng.randint(1, 3)
         else:
             kind = None
             tools = [draw.tool(self.tool, way) for _ in range(rng.choice((1, 1, 2, 3)))]
