@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from ._failures import note, passes_unseen, raise_itself, shown
 from ._flow import Flow, Put
 from ._job import CANCELLED, DONE, FAILED, Job
+from ._lease import current
 from ._order import Order
 from ._waiting import Moment
 from .errors import cancelled
@@ -87,11 +88,17 @@ class Hand:
         failures = self._scheduler.failures
         if job._state is CANCELLED:
             first = next(iter(failures.jobs()), None)
-            if first is None or not (self.raises and failures.failing):
+            if first is None or not (self.raises and failures.failing) or self._asks_for_task():
                 return cancelled(f"{job!r}")
             self.failed_fast, job = True, first
         failures.see(job)
         return job.error()
+
+    def _asks_for_task(self) -> bool:
+        """True inside a task of the tool, one of the rest: whoever waits outside gets the failure
+        that ended it."""
+        job = current.get()
+        return job is not None and job._lane.scheduler is self._scheduler
 
 
 class Outcomes(Hand):

@@ -44,7 +44,11 @@ class Order(Moment):
         raise AssertionError(type(self))
 
     def end(self, job: Job) -> None:
-        raise AssertionError(type(self))
+        """Counts it, and tells who waits, once until he looks."""
+        self.ended += 1
+        if self._watchers and not self.told:
+            self.told = True
+            self.tell()
 
     def leave_thread(self, job: Job) -> None:
         """On the loop: what it returned is awaited there, and its thread is for another one."""
@@ -180,12 +184,6 @@ class SpawnOrder(Order):
         assert flow.items is not None
         self.ended += 1
         flow.items.append(job)
-
-    def end(self, job: Job) -> None:
-        self.ended += 1
-        if self._watchers and not self.told:
-            self.told = True
-            self.tell()
 
     def backlog(self, flow: Job | None = None) -> int:
         if flow is None:

@@ -163,6 +163,33 @@ def test_what_fails_in_a_map_or_in_entering_a_context_cancels_nobody_else(make, 
         task.cancel()
 
 
+def test_a_task_that_iterates_takes_no_failure_from_those_who_wait_outside(make):
+    """It is one of the rest, which that failure has ended."""
+
+    async def iterates():
+        async with contextlib.aclosing(group.imap(asyncio.sleep, [0, 60], [1, 2])) as results:
+            assert await anext(results) == 1
+            with pytest.raises(asyncio.CancelledError):
+                await forever()
+            with pytest.raises(asyncio.CancelledError):
+                await anext(results)
+            ended.append(True)
+
+    async def cleans_up(_):
+        try:
+            await forever()
+        finally:
+            await asyncio.sleep(0.01)
+
+    ended = []
+    with make(on_error="cancel") as group:
+        group.spawn(iterates())
+        group.spawn(asyncio.sleep, 0.01).add_done_callback(lambda _: group.spawn(fails(KeyError())))
+        with pytest.raises(KeyError):
+            list(group.imap(cleans_up, range(2)))
+    assert ended
+
+
 def test_leaving_the_block_raises_by_the_same_policy():
     with pytest.raises(ValueError), Group(on_error="cancel") as group:
         group.spawn(forever())

@@ -156,10 +156,10 @@ def test_two_who_join_get_the_same_and_tasks_are_counted_once(policy, kind, in_t
 
 
 def test_who_raises_an_older_failure_late_leaves_the_next_one_as_it_is(in_thread, monkeypatch):
-    def raise_all(ended):
+    def raise_all(ended, **options):
         if threading.get_ident() == late:
             gate.hold()
-        original(ended)
+        original(ended, **options)
 
     def join_late():
         nonlocal late

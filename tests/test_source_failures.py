@@ -119,7 +119,7 @@ def test_a_source_s_failure_is_logged_where_a_dropped_iteration_can_t_be_cleaned
     stream = pool.imap(double, source(KeyError("src")))
     assert next(stream) == 2
     with monkeypatch.context() as patch:
-        patch.setattr(_dropping, "can_run", lambda loop: False)
+        patch.setattr(_dropping, "can_run", lambda loop, thread: False)
         del stream
     (record,) = caplog.records
     assert record.getMessage() == LOST
