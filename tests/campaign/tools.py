@@ -56,9 +56,9 @@ class Tools(list):
 
     def drop(self, number):
         """Lets go of one, in whose place comes a closed one. Returns a reference to it."""
-        dropped = weakref.ref(self[number])
-        self[number] = Group()
-        self[number].close()
+        dropped, closed = weakref.ref(self[number]), Group()
+        closed.close()  # first: what cleans up may spawn
+        self[number] = closed
         return dropped
 
     def limit(self, number, kind):
