@@ -1,5 +1,8 @@
 """Cancelling: what waits never starts, what runs is asked to end, and each is asked once.
 
+Whoever cancels one task cancels it, as often as he likes. But the end of a tool, or of an
+iteration, asks only what was not asked before, by whomever: that cleans up already.
+
 Asked for from any thread, at any time. It takes effect where nothing runs beside it: on the loop,
 or while that stands still.
 """
@@ -24,7 +27,8 @@ class Cancelling(Admission):
 
     def __init__(self, options: Options, order: Order | None) -> None:
         super().__init__(options, order)
-        self._asked: weakref.WeakSet[Job] | None = None  # to end
+        # Those that were asked to end; True: they were told.
+        self._asked: weakref.WeakKeyDictionary[Job, bool] | None = None
 
     def cancel(self, job: Job) -> bool:
         with held():
@@ -32,6 +36,7 @@ class Cancelling(Admission):
                 return True
             if job.reached():
                 return False
+            self._note(job, told=False)
             self._touch(partial(self._cancel_running, job))
             return True
 
@@ -72,16 +77,24 @@ class Cancelling(Admission):
 
     def ask(self, job: Job) -> None:
         """Cancels it, unless it was asked to end before: then it cleans up already."""
-        with self._lock:
-            if self._asked is None:
-                self._asked = weakref.WeakSet()
-            if job in self._asked:
-                return
-            self._asked.add(job)
-        self.cancel(job)
+        with held():
+            with self._lock:
+                told = None if self._asked is None else self._asked.get(job)
+                if told is None:
+                    self._note(job, told=False)
+            if told is None:
+                self.cancel(job)
+            elif told:  # else that is under way, in another thread
+                self._touch(partial(self._ask_again, job))
 
     def was_asked(self, job: Job | None) -> bool:
         return self._asked is not None and job in self._asked
+
+    def _note(self, job: Job, *, told: bool) -> None:
+        with self._lock:
+            if self._asked is None:
+                self._asked = weakref.WeakKeyDictionary()
+            self._asked[job] = told
 
     def _touch(self, action: Callable[[], object]) -> None:
         """Has `action` called where nothing runs beside it: on the loop, or while it stands still.
@@ -114,8 +127,14 @@ class Cancelling(Admission):
                 job._lane.dead += 1
             self._tell()
 
+    def _ask_again(self, job: Job) -> None:
+        """If it took back (`uncancel`) whatever it was asked, and so goes on."""
+        if job._runner is not None and not job._runner.cancelling():
+            job._runner.cancel()
+
     def _cancel_running(self, job: Job) -> None:
         if job._runner is not None:
+            self._note(job, told=True)
             job._runner.cancel()
         elif job._context is not None:  # about to start
             job._state = CANCELLED

@@ -69,8 +69,10 @@ class Crew(Each):
             return True
         return False
 
-    def jobs(self) -> list[Job]:
+    def stop(self) -> None:
         self._items.clear()
+
+    def jobs(self) -> list[Job]:
         return list(self._workers)
 
     def forked(self) -> None:

@@ -87,6 +87,9 @@ class Each:
         self.pulled += 1
         self._scheduler.post(End(self.order.end, job))
 
+    def stop(self) -> None:
+        """What was pulled, and is in no job yet, never starts."""
+
     def jobs(self) -> list[Job]:
         """What is unfinished."""
         return [job for job in self._scheduler.unfinished() if job._order is self.order]

@@ -1,27 +1,35 @@
 """The end of a tool: left, or closed.
 
-Closing waits: leftovers are cancelled and clean up, contexts are left, the loop goes.
+Closing waits: leftovers are cancelled and clean up, contexts are left, the loop goes. One does
+that; others who close wait for him, but none for whom he waits.
 """
 
-from collections.abc import Mapping
+import asyncio
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
+from threading import get_ident
 
 from ._failures import distinct, note, passes_unseen, shown
 from ._job import Job
 from ._joining import FIX, Ended
-from ._lease import refuse, refuse_circle
+from ._lease import block, current, pause, refuse, refuse_circle
+from ._loop import Loop
 from ._options import OnExit
 from ._owner import winding_down
 from ._scheduler import Scheduler
 from ._stay import Stay
 from ._steps import Steps, arun, run
-from .errors import UnfinishedError
+from ._waiting import Waitable
+from .errors import DeadlockError, UnfinishedError
 
 
 def close(scheduler: Scheduler) -> None:
     if scheduler.closed:
+        _wait_for_closer(scheduler)
         return
     _refuse(scheduler)
-    run(closing(scheduler), scheduler, FIX)
+    if scheduler.closer != get_ident():  # of a signal handler, say: the first goes on after it
+        run(closing(scheduler), scheduler, FIX)
 
 
 def leave(scheduler: Scheduler, on_exit: OnExit, error: BaseException | None) -> None:
@@ -43,15 +51,72 @@ async def aleave(scheduler: Scheduler, on_exit: OnExit, error: BaseException | N
 
 
 async def aclose(scheduler: Scheduler) -> None:
-    if not scheduler.closed:
-        _refuse_async(scheduler)
-        await arun(closing(scheduler), scheduler, FIX)
+    if scheduler.closed:
+        await _await_closer(scheduler)
+        return
+    _refuse_async(scheduler)
+    await arun(closing(scheduler), scheduler, FIX)
 
 
 def _refuse_async(scheduler: Scheduler) -> None:
     if scheduler.parked or not scheduler.is_idle():
         scheduler.bind_running(scheduler)
         refuse_circle(Ended(scheduler), FIX)
+
+
+class _Gone(Waitable):
+    """The moment at which who closes it has come to the end."""
+
+    def __init__(self, scheduler: Scheduler) -> None:
+        self._scheduler = scheduler
+
+    def __repr__(self) -> str:
+        return f"the end of {self._scheduler!r}"
+
+    def reached(self) -> bool:
+        return self._scheduler.gone.reached()
+
+    def watch(self, notify: Callable[[], None]) -> None:
+        self._scheduler.gone.watch(notify)
+
+    def unwatch(self, notify: Callable[[], None]) -> object:
+        return self._scheduler.gone.unwatch(notify)
+
+    def blockers(self) -> Iterable[Waitable]:
+        return (*self._scheduler.unfinished(), *self._scheduler.parked)
+
+
+def _wait_for_closer(scheduler: Scheduler) -> None:
+    loop = _loop_to_go(scheduler)
+    if loop is not None and scheduler.closer != get_ident():
+        with suppress(DeadlockError):  # he waits for us
+            block(loop, _Gone(scheduler), None, FIX)
+
+
+async def _await_closer(scheduler: Scheduler) -> None:
+    loop, gone = _loop_to_go(scheduler), _Gone(scheduler)
+    if loop is None or (loop.private and (loop.is_here() or scheduler.closer == get_ident())):
+        return
+    cancelled: asyncio.CancelledError | None = None
+    with suppress(DeadlockError):
+        while not gone.reached():
+            try:
+                await pause(gone, FIX)
+            except asyncio.CancelledError as error:  # raised at the end, as by the first
+                cancelled = error
+    if cancelled is not None:
+        raise cancelled
+
+
+def _loop_to_go(scheduler: Scheduler) -> Loop | None:
+    """The loop of a closed tool, if somebody still leaves its contexts, or ends the loop; but not
+    for what a task left behind there: that ends with the loop."""
+    loop, me = scheduler.loop, current.get()
+    if loop is None or scheduler.closer is None or scheduler.gone.reached() or loop.is_over():
+        return None
+    if loop.private and me is not None and me.reached() and me._lane.scheduler.loop is loop:
+        return None
+    return loop
 
 
 def closing(scheduler: Scheduler) -> Steps[None]:

@@ -32,6 +32,7 @@ class EventLoop(Standing, _Base):
 
     def __init__(self) -> None:
         super().__init__()
+        self.debug_when_new: bool = self.get_debug()  # there, or in the environment, it is set
         self.prepare()
 
 
@@ -233,7 +234,7 @@ def _is_clean(loop: Any) -> bool:
             or loop._signal_handlers
             or loop._exception_handler
             or loop._task_factory
-            or loop.get_debug()
+            or loop.get_debug() is not loop.debug_when_new
             or loop.slow_callback_duration != 0.1
             or _has_tasks(loop)
         )

@@ -167,12 +167,31 @@ class Handout(Waitable):
             self._ride(None, self._source.take_error(), "a source failed")
         return jobs
 
-    def _jobs(self) -> list[Job]:
+    def _jobs(self, *, stop: bool = True) -> list[Job]:
+        """What is unfinished; nothing else will start then, unless one only looks."""
         if not self._begun:
             return []
         if self._source is not None:
-            return [job for job in self._source.stop() if not job.reached()]
+            jobs = self._source.stop() if stop else self._source.jobs()
+            return [job for job in jobs if not job.reached()]
         return [job for job in self._scheduler.unfinished() if job._order is self._order]
+
+    def _is_source(self) -> bool:
+        """True if it is our own source that calls."""
+        return self._source is not None and self._source.is_calling()
+
+    def _left_to_end(self) -> AllOf | None:
+        """What whoever closes it waits for; not the source, which would wait for itself."""
+        if self._over:
+            return None
+        if self._is_source():
+            raise DeadlockError(
+                f"an iteration of {self._tool!r} can't be closed by its own source, which is to "
+                "give an item just now: return or raise in the source, or break out of the loop "
+                "over the results"
+            )
+        jobs = self._jobs(stop=False)
+        return AllOf(jobs) if jobs else None
 
     # As something to be waited for: there is something to hand out or to pull, or it is the end.
 

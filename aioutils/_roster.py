@@ -42,6 +42,7 @@ class Roster(Bound):
         "_telling",
         "calls",
         "closed",
+        "closer",
         "failures",
         "gone",
         "joins",
@@ -73,6 +74,7 @@ class Roster(Bound):
         self.failures: Failures = Failures(options.on_error)
         self.closed: bool = False
         self._closing = False
+        self.closer: int | None = None  # the thread that does
         self._hasty = 0  # how many wait for the end of everything
         self.gone: Event = Event()  # closed, and everything left
         self.joins: list[Ended] = []  # that somebody waits for
@@ -173,6 +175,8 @@ class Roster(Bound):
         """Returns True for the first who closes."""
         with self._lock:
             first, self._closing = not self._closing, True
+            if first:
+                self.closer = threading.get_ident()
             return first
 
     def forked(self, here: bool) -> None:
@@ -195,6 +199,9 @@ class Roster(Bound):
         if not here:
             self._telling = 0
         self._closing, self._hasty = self.closed, 0  # another thread closed it, or waited
+        self.gone.forget_others()
+        if self.closed and self.closer != threading.get_ident():  # it won't come to the end here
+            self.gone.come()
         self.forget_others()
         self._due = False
 

@@ -12,15 +12,17 @@ from collections.abc import AsyncIterable, AsyncIterator, Generator, Iterable, I
 from concurrent.futures import CancelledError
 from contextvars import copy_context
 from itertools import islice
+from threading import get_ident
 from time import monotonic
 from typing import Any
 
 from ._aclosing import Aclosing, aclose
 from ._each import Each
 from ._job import FAILED, Job, without_ours
-from ._lease import until
+from ._lease import current, until
 from ._scheduler import Scheduler
 from ._waiting import Moment
+from .errors import DeadlockError
 
 _SLOW = 0.001  # seconds, for up to 16 items
 
@@ -39,7 +41,16 @@ class _Items:
         """Pulls no more; returns the jobs that must end as well."""
         with self._lock:  # not while another thread pulls
             self.over = True
+        self.crew.stop()
+        return self.jobs()
+
+    def jobs(self) -> list[Job]:
+        """What must end before the end of the iteration."""
         return self.crew.jobs()
+
+    def is_calling(self) -> bool:
+        """True if it is the source itself that calls, where it was to give an item."""
+        raise AssertionError(type(self))
 
     def take_error(self) -> BaseException | None:
         error, self.error = self.error, None
@@ -67,6 +78,7 @@ class Source(_Items):
         self._iterators: list[Iterator[Any]] = [iter(items) for items in iterables]
         several = len(iterables) > 1
         self._at_once = 1  # items between two looks at the time
+        self._puller: int | None = None  # the thread that is in the source
         self._items = zip(*self._iterators, strict=False) if several else self._iterators[0]
         super().__init__(crew)
 
@@ -77,12 +89,23 @@ class Source(_Items):
         """Pulls for every place that is free; True if it stopped because that takes its time,
         and the loop is to run before the next."""
         with self._lock:
+            if self._puller is not None:
+                raise DeadlockError(
+                    "a source asks for the next result of its own iteration, which asks it for "
+                    "the next item: give that, or take results outside of the source"
+                )
+            self._puller = get_ident()
             try:
                 return self._pull()
             except Exception as error:  # surfaces after the results before it
                 self.over, self.error = True, without_ours(error)
-                del self  # else the error, its traceback and this are a cycle
                 return False
+            finally:
+                self._puller = None
+                del self  # else the error, its traceback and this are a cycle
+
+    def is_calling(self) -> bool:
+        return self._puller == get_ident()
 
     def _pull(self) -> bool:
         room = self.crew.room()
@@ -155,12 +178,16 @@ class AsyncSource(_Items, Moment):
             self._scheduler.post(notify)
         return False
 
+    def is_calling(self) -> bool:
+        job = self._job
+        return job is not None and current.get() is job and not job.reached()
+
     def reached(self) -> bool:
         """True if there is room for one more."""
         return self.crew.room() > 0
 
-    def stop(self) -> list[Job]:
-        jobs = super().stop()
+    def jobs(self) -> list[Job]:
+        jobs = super().jobs()
         return jobs if self._job is None else [*jobs, self._job]
 
     def forked(self) -> None:

@@ -9,7 +9,7 @@ from ._failures import passes_unseen
 from ._handout import END, LOOK, WAIT, Handout
 from ._job import DONE
 from ._later import Later
-from ._lease import current, pause
+from ._lease import current, pause, refuse, refuse_circle
 from ._source import Closing
 from ._steps import Steps, arun, cancel_again, requests, run
 from .errors import DeadlockError, WrongLoopError
@@ -70,6 +70,9 @@ class Stream(Handout, Closing, Generic[T]):
         raise StopIteration
 
     def _leave_with(self, error: BaseException) -> None:
+        if self._is_source():  # the others go on
+            self._asking = False
+            return
         try:
             if self._was_refused(error):
                 self._give_up(error)
@@ -86,11 +89,19 @@ class Stream(Handout, Closing, Generic[T]):
         return RuntimeError(f"a task or the source of {self._tool!r} raised {type(error).__name__}")
 
     def close(self) -> None:
-        """Ends the iteration: what is unfinished in it is cancelled, and its clean-up runs."""
+        """Ends the iteration: what is unfinished in it is cancelled, and its clean-up runs.
+
+        Where that would wait for itself, in the source or in an item, it is refused with a
+        `RuntimeError`, and the iteration goes on.
+        """
+        left = None
         try:
+            left = self._left_to_end()
+            if left is not None:
+                refuse(self._scheduler.bound(), left, _FIX)
             self._leave()
         finally:
-            del self  # as in `__next__`: a clean-up may fail
+            del self, left  # as in `__next__`: a clean-up may fail
 
     def _leave(self, error: BaseException | None = None) -> None:
         try:
@@ -135,6 +146,9 @@ class Stream(Handout, Closing, Generic[T]):
 
     async def _aleave(self, error: BaseException) -> None:
         """A failure goes before a cancellation from outside, which is then requested anew."""
+        if self._is_source():  # as in `_leave_with`
+            self._asking = False
+            return
         before = requests()
         try:
             if self._was_refused(error):
@@ -159,6 +173,10 @@ class Stream(Handout, Closing, Generic[T]):
 
     async def aclose(self) -> None:
         """`close` in async code."""
+        left = self._left_to_end()
+        if left is not None:
+            self._scheduler.bind_running(self)
+            refuse_circle(left, _FIX)
         await self._aend()
 
     async def _aend(self, error: BaseException | None = None) -> None:
@@ -169,7 +187,7 @@ class Stream(Handout, Closing, Generic[T]):
         try:
             if self._begun and not self._over:
                 with Later():
-                    drop_iteration(self._scheduler, self._thread, self._dropped, self.close)
+                    drop_iteration(self._scheduler, self._thread, self._dropped, self._leave)
                 self._over = True
             elif not self._over:
                 self._over = True

@@ -134,9 +134,10 @@ class Tool:
         """Cancels what is unfinished, waits for its clean-up, leaves the contexts, ends the loop.
 
         A tool that was used in a ``with`` block is closed at its end. Closing again does
-        nothing. Raises an `ExceptionGroup` of what failed in cleaning up; failures from before
-        that nobody has seen are logged (logger ``aioutils``). A task that swallows its
-        cancellation is waited for; a second Ctrl-C gives up on it.
+        nothing, or waits, while another thread is still at it. Raises an `ExceptionGroup` of what
+        failed in cleaning up; failures from before that nobody has seen are logged (logger
+        ``aioutils``). A task that swallows its cancellation is waited for; a second Ctrl-C gives
+        up on it.
         """
         _ending.close(self._scheduler)
 

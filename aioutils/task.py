@@ -53,7 +53,8 @@ class Task(Job, Generic[T]):
 
         What has not started never will. What runs gets `asyncio.CancelledError` at its `await`
         the next time the tool is driven, and its ``finally`` blocks run; a function in a worker
-        thread can't be stopped and runs to its end.
+        thread can't be stopped and runs to its end. Called again, it cancels the clean-up too;
+        the end of the tool does not, it waits for that.
         """
         return self._lane.scheduler.cancel(self)
 

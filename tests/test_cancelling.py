@@ -2,14 +2,16 @@
 stands still."""
 
 import asyncio
+import contextlib
+import signal
 import threading
 from collections import deque
 
 import pytest
-from four_tools import MAKERS, finish, forever, returns
+from four_tools import MAKERS, fails, finish, forever, returns, start, until_cancelled
 from on_a_loop import on_a_loop
 
-from aioutils import Group, Pool
+from aioutils import Group, Pool, Yielder
 from aioutils._loop import Loop
 
 
@@ -137,4 +139,181 @@ def test_a_task_that_starts_as_all_are_cancelled_is_cancelled_once(end):
     if end is Group.cancel:
         group.join()
     assert (log, task.cancelled()) == (["cleaned up"], True)
+    group.close()
+
+
+def end_by_failing(group):
+    group.spawn(fails(ValueError()))
+    with pytest.raises(ValueError):
+        group.join()
+
+
+def end_by_leaving_with_a_failure(group):
+    with pytest.raises(ValueError), group:
+        raise ValueError
+
+
+def end_by_ctrl_c(group):
+    async def interrupt():
+        signal.raise_signal(signal.SIGINT)
+        await forever()
+
+    group.spawn(interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        group.join()
+
+
+def end_by_leaving(group):
+    with group:
+        pass
+
+
+def end_by_cancelling(group):
+    group.cancel()
+    group.join()
+
+
+ENDS = [
+    Group.close,
+    end_by_cancelling,
+    end_by_failing,
+    end_by_leaving,
+    end_by_leaving_with_a_failure,
+    end_by_ctrl_c,
+]
+
+
+async def cleans_up(log):
+    try:
+        await forever()
+    finally:
+        while not log:  # until the test says that all ends
+            await asyncio.sleep(0.001)
+        await asyncio.sleep(0.01)
+        log.append("cleaned up")
+
+
+def in_its_clean_up(**options):
+    """A group, its task, which was cancelled and cleans up, and what that leaves behind."""
+    log, group = [], Group(**options)
+    task = group.spawn(cleans_up(log))
+    start(group)
+    task.cancel()
+    start(group)
+    assert not task.done()
+    return group, task, log
+
+
+@pytest.mark.parametrize("end", ENDS)
+def test_the_end_of_a_tool_leaves_the_clean_up_alone_that_a_cancellation_began(end):
+    group, _, log = in_its_clean_up(on_exit="cancel", on_error="cancel")
+    log.append("end")
+    end(group)
+    assert log == ["end", "cleaned up"]
+    group.close()
+
+
+def test_so_does_a_tool_that_is_dropped():
+    group, _, log = in_its_clean_up()
+    log.append("end")
+    del group, _
+    assert log == ["end", "cleaned up"]
+
+
+def test_so_does_an_iteration_that_is_closed():
+    async def late():
+        await asyncio.sleep(0.001)
+        return 2
+
+    log, y = [], Yielder()
+    task = y.spawn(cleans_up(log))
+    y.spawn(returns(1))
+    y.spawn(late())
+    iterator = iter(y)
+    next(iterator)
+    task.cancel()
+    next(iterator)
+    log.append("end")
+    iterator.close()
+    assert log == ["end", "cleaned up"]
+    y.close()
+
+
+@on_a_loop
+async def test_so_does_async_with():
+    log = []
+    async with Group(on_exit="cancel") as group:
+        task = group.spawn(cleans_up(log))
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        task.cancel()
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        log.append("end")
+    assert log == ["end", "cleaned up"]
+
+
+def test_a_cancellation_that_another_thread_has_under_way_is_the_one_that_counts(in_thread):
+    """The thread asked first, but the loop runs, and is told later."""
+    log, group = [], Group()
+    task = group.spawn(cleans_up(log))
+
+    async def ends_all():
+        in_thread(task.cancel)()
+        log.append("end")
+        group.cancel()
+
+    start(group)
+    group.spawn(ends_all())
+    group.join()
+    assert (log, task.cancelled()) == (["end", "cleaned up"], True)
+    group.close()
+
+
+def test_a_second_cancellation_of_one_task_ends_its_clean_up():
+    group, task, log = in_its_clean_up()
+    task.cancel()
+    group.join()
+    assert log == [] and task.cancelled()
+    group.close()
+
+
+@pytest.mark.timeout(5)
+@pytest.mark.parametrize("first", ["task", "tool"])
+@pytest.mark.parametrize("end", ENDS)
+def test_a_task_that_took_its_cancellation_back_is_cancelled_with_the_tool(first, end):
+    async def goes_on():
+        with contextlib.suppress(asyncio.CancelledError):
+            await forever()
+        asyncio.current_task().uncancel()
+        log.append("goes on")
+        await until_cancelled(log)
+
+    log, group = [], Group(on_exit="cancel", on_error="cancel")
+    task = group.spawn(goes_on())
+    start(group)
+    (task if first == "task" else group).cancel()
+    start(group)
+    assert log == ["goes on"]
+    end(group)
+    assert log == ["goes on", "cleaned up"]
+    group.close()
+
+
+@pytest.mark.timeout(5)
+@pytest.mark.parametrize("end", ENDS)
+def test_the_clean_up_after_a_timeout_of_its_own_is_cancelled_with_the_tool(end):
+    async def times_out():
+        async with asyncio.timeout(0):
+            try:
+                await forever()
+            finally:
+                cleaning.append(True)
+                await forever()
+
+    cleaning, group = [], Group(on_exit="cancel", on_error="cancel")
+    group.spawn(times_out())
+    while not cleaning:
+        start(group)
+    end(group)
     group.close()

@@ -4,15 +4,12 @@ import asyncio
 import socket
 
 import pytest
-from four_tools import DEBUG
 
 from aioutils import Group
 
 pytestmark = pytest.mark.asyncios_loop  # of other loops nobody can say whether they are clean
-keeps = pytest.mark.skipif(DEBUG, reason="a loop in debug mode is not kept")
 
 
-@keeps
 def test_a_second_tool_gets_the_clean_loop_of_the_first():
     async def loop():
         return asyncio.get_running_loop()
@@ -30,7 +27,7 @@ def test_a_loop_that_is_not_clean_is_closed(mark):
         if mark == "timer":
             loop.call_later(3600, int)
         elif mark == "debug":
-            loop.set_debug(True)
+            loop.set_debug(not loop.get_debug())
         elif mark == "handler":
             loop.set_exception_handler(lambda *_: None)
         elif mark == "reader":
@@ -86,7 +83,6 @@ def test_nothing_global_is_changed(run_script):
     assert (done.stdout, done.stderr) == ("[2] True\nTrue\n", "")
 
 
-@keeps
 def test_a_thread_keeps_a_loop_of_its_own(in_thread):
     async def loop():
         return asyncio.get_running_loop()
@@ -114,7 +110,6 @@ def test_the_loop_that_a_thread_kept_is_closed_with_the_thread(in_thread, eventu
     eventually(kept.is_closed)
 
 
-@keeps
 def test_two_tools_at_a_time_have_two_loops():
     async def loop():
         return asyncio.get_running_loop()
@@ -134,3 +129,31 @@ def test_a_kept_loop_is_as_good_as_new():
         with Group() as group:
             tasks, handler = group.spawn(look()).result()
         assert len(tasks) == 1 and handler is None
+
+
+@pytest.mark.parametrize("dev", [False, True])
+def test_the_debug_mode_that_a_tool_sets_stays_its_own(dev, run_script):
+    done = run_script(
+        """
+        import asyncio
+        from aioutils import Group
+
+        async def debug(change):
+            loop = asyncio.get_running_loop()
+            before = loop.get_debug()
+            loop.set_debug(before is not change)
+            return loop, before
+
+        def use(change=False):
+            with Group() as group:
+                return group.spawn(debug(change)).result()
+
+        new = asyncio.new_event_loop()
+        loops, modes = zip(use(), use(), use(True), use())
+        print({*modes} == {new.get_debug()})
+        print(loops[0] is loops[1] is loops[2], loops[2] is loops[3])
+        new.close()
+        """,
+        dev=dev,
+    )
+    assert (done.stdout, done.stderr) == ("True\nTrue False\n", "")

@@ -8,7 +8,7 @@ import pytest
 from on_a_loop import on_a_loop
 from test_source import both, double, methods, sources
 
-from aioutils import ClosedError, Pool
+from aioutils import ClosedError, DeadlockError, Pool
 
 
 @both
@@ -417,3 +417,123 @@ async def test_a_source_that_outlives_its_pool_in_another_thread_is_told(method,
     closed.set()
     await asyncio.to_thread(thread.join, 2)
     assert not thread.is_alive()
+
+
+def sync(stream, call):
+    def source():
+        try:
+            for n in range(6):
+                if n in (0, 3):
+                    with pytest.raises(DeadlockError, match="source"):
+                        call(stream())
+                yield n
+        finally:
+            stream().log.append("closed")
+
+    return source()
+
+
+def asynchronous(stream, call):
+    async def source():
+        try:
+            for n in range(6):
+                if n in (0, 3):
+                    with pytest.raises(DeadlockError):
+                        if (awaitable := call(stream())) is not None:
+                            await awaitable
+                yield n
+        finally:
+            await asyncio.sleep(0)
+            stream().log.append("closed")
+
+    return source()
+
+
+CALLS = {
+    "close": (sync, lambda stream: stream.close()),
+    "next": (sync, next),
+    "close in async": (asynchronous, lambda stream: stream.close()),
+    "aclose": (asynchronous, lambda stream: stream.aclose()),
+    "next in async": (asynchronous, next),
+}
+
+
+@both
+@methods
+@pytest.mark.parametrize("source, call", CALLS.values(), ids=CALLS)
+def test_a_source_is_refused_the_end_of_its_own_iteration_which_goes_on(
+    source, call, method, isolate
+):
+    with Pool(2) as pool:
+        stream = getattr(pool, method)(double, source(lambda: stream, call), isolate=isolate)
+        stream.log = []
+        assert sorted(stream) == [0, 2, 4, 6, 8, 10]
+        assert stream.log == ["closed"]
+
+
+@both
+@methods
+@pytest.mark.parametrize("source, call", CALLS.values(), ids=CALLS)
+@on_a_loop
+async def test_so_it_is_in_async_code(source, call, method, isolate):
+    async with Pool(2) as pool:
+        stream = getattr(pool, method)(double, source(lambda: stream, call), isolate=isolate)
+        stream.log = []
+        assert sorted(await iterate(stream)) == [0, 2, 4, 6, 8, 10]
+        assert stream.log == ["closed"]
+
+
+@both
+def test_a_source_that_lets_this_through_has_failed_and_is_closed(isolate):
+    def source():
+        try:
+            yield 1
+            stream.close()
+        finally:
+            closed.append(True)
+
+    closed, got = [], []
+    with Pool(2) as pool:
+        stream = pool.imap(double, source(), isolate=isolate)
+        with pytest.raises(DeadlockError, match="return or raise in the source"):
+            for result in stream:
+                got.append(result)
+    assert (got, closed) == ([2], [True])
+
+
+@both
+@methods
+def test_an_item_is_refused_the_end_of_its_own_iteration_which_goes_on(method, isolate):
+    async def close(n):
+        with pytest.raises(DeadlockError):
+            await stream.aclose() if n % 2 else stream.close()
+        return n
+
+    with Pool(2) as pool:
+        stream = getattr(pool, method)(close, range(10), isolate=isolate)
+        assert sorted(stream) == list(range(10))
+
+
+@both
+@on_a_loop
+async def test_a_source_may_be_over_as_something_that_it_started_ends_the_iteration(isolate):
+    async def numbers():
+        tasks.append(asyncio.create_task(ends()))
+        yield 1
+
+    async def ends():
+        await go_on.wait()
+        await stream.aclose()
+
+    async def stays(_):
+        await asyncio.Event().wait()
+
+    tasks, go_on = [], asyncio.Event()
+    async with Pool(2) as pool:
+        stream = pool.imap(stays, numbers(), isolate=isolate)
+        waits = asyncio.create_task(anext(stream, None))
+        while not stream._source.over:
+            await asyncio.sleep(0)
+        go_on.set()
+        await tasks[0]
+        assert await waits is None

@@ -287,3 +287,31 @@ def test_tasks_of_the_child_are_not_kept_for_a_thread_of_the_parent(script):
         thread.join()
         assert len(completed) == 1
     """)
+
+
+def test_a_tool_whose_contexts_another_thread_leaves_is_closed_in_the_child(script):
+    script("""
+        leaving, go = threading.Event(), threading.Event()
+        @contextlib.asynccontextmanager
+        async def slow():
+            yield
+            leaving.set()
+            while not go.is_set():
+                await asyncio.sleep(0.001)
+        group = Group()
+        group.enter_async_context(slow())
+        thread = threading.Thread(target=group.close)
+        thread.start()
+        leaving.wait()
+        def in_child():
+            group.close()
+            with contextlib.ExitStack() as stack:
+                stack.push(group.__exit__)
+            asyncio.run(group.aclose())
+            work()
+        wait = fork(in_child)
+        go.set()
+        wait()
+        group.close()
+        thread.join()
+    """)
