@@ -4,6 +4,7 @@ import _thread
 import asyncio
 import contextlib
 import gc
+import os
 import signal
 import threading
 import time
@@ -334,3 +335,153 @@ def test_who_takes_over_as_a_second_ctrl_c_gives_up_is_told(
         with pytest.raises(CancelledError):
             waits[0]()
     group.close()
+
+
+# ---- functions in threads that wait for another tool: they go on, though their job has ended
+
+
+@contextlib.asynccontextmanager
+async def never_entered():
+    await forever()
+    yield
+
+
+def closes(tool):
+    tool.spawn(forever)
+    tool.close()
+
+
+def leaves_one_of_its_own(tool):
+    with Pool(1, within=tool) as inner:
+        inner.spawn(forever)
+
+
+WAYS_TO_WAIT = {
+    "result": lambda tool: tool.spawn(forever).result(),
+    "join": lambda tool: (tool.spawn(forever), tool.join()),
+    "imap": lambda tool: list(tool.imap(endless, range(3))),
+    "close": closes,
+    "with": leaves_one_of_its_own,
+    "context": lambda tool: tool.enter_async_context(never_entered()),
+}
+
+
+async def endless(_):
+    await forever()
+
+
+async def two_ctrl_c(ready, during=None):
+    """The second gives up what cleans up after the first, `during` included."""
+    while not ready():
+        await asyncio.sleep(0.001)
+    os.kill(os.getpid(), signal.SIGINT)
+    try:
+        await forever()
+    finally:
+        if during is not None:
+            await during()
+        asyncio.get_running_loop().call_later(0.01, os.kill, os.getpid(), signal.SIGINT)
+        await forever()
+
+
+class Held:
+    """Holds a worker thread each time that it leaves `method`, until it is let go."""
+
+    def __init__(self, monkeypatch, owner, method):
+        inner = getattr(owner, method)
+
+        def held(*args, **kwargs):
+            try:
+                return inner(*args, **kwargs)
+            finally:
+                if threading.current_thread().name.startswith("aioutils-"):
+                    self.go_on.wait(5)
+
+        self.go_on = threading.Event()
+        monkeypatch.setattr(owner, method, held)
+
+
+@pytest.mark.parametrize("way", WAYS_TO_WAIT)
+def test_a_function_that_was_given_up_as_it_waited_wants_no_slot_of_a_tool_that_was_closed(
+    way, in_thread, eventually, monkeypatch
+):
+    def wait():
+        try:
+            WAYS_TO_WAIT[way](inner)
+        except CancelledError:
+            pass
+        finally:
+            ended.append(way)
+
+    ended = []
+    outer = Group(threads=1)
+    inner = Pool(1, within=outer)
+    held = Held(monkeypatch, Loop, "wait")  # before it wants its slot back
+    outer.spawn(wait)
+    outer.spawn(two_ctrl_c, lambda: "lent=1" in repr(outer))
+    with pytest.raises(KeyboardInterrupt):
+        outer.join()
+    outer.close()
+    held.go_on.set()
+    in_thread(inner.close)()
+    eventually(lambda: ended)
+
+
+def test_a_function_that_was_given_up_gets_what_it_waits_for_elsewhere(in_thread, eventually):
+    async def runs():
+        while not released.is_set():
+            await asyncio.sleep(0.001)
+
+    results, released = [], threading.Event()
+    group, other = Group(threads=1), Group()
+    other.spawn(runs)
+    drives = in_thread(other.join)
+    group.spawn(lambda: results.append(other.join()))
+    group.spawn(two_ctrl_c, lambda: "lent=1" in repr(group))
+    with pytest.raises(KeyboardInterrupt):
+        group.join()
+    group.close()
+    released.set()
+    assert drives() is True
+    eventually(lambda: results == [True])
+    other.close()
+
+
+def test_a_part_of_a_task_that_was_given_up_wants_no_slot_while_another_thread_drives(
+    in_thread, eventually, monkeypatch
+):
+    """It ends there, or nobody could close the loop."""
+
+    def drop_late(loop, **options):
+        monkeypatch.undo()
+        waits.append(in_thread(pool.join))
+        eventually(loop.runs_now)
+        return loop._drop_event_loop(**options)
+
+    async def late():
+        monkeypatch.setattr(Loop, "_drop_event_loop", drop_late)
+
+    async def part():
+        try:
+            await other.spawn(released.wait)
+        finally:
+            ended.append("part")
+
+    async def lends():
+        await asyncio.gather(part())
+
+    def wants_it_back():
+        released.set()
+        return pool._scheduler.main.returning
+
+    waits, ended, released = [], [], asyncio.Event()
+    pool = Pool(1)
+    other = Group(within=pool)
+    pool.spawn(lends)
+    pool.spawn(two_ctrl_c, wants_it_back, late)
+    with pytest.raises(KeyboardInterrupt):
+        pool.join()
+    assert waits[0]() is True
+    in_thread(pool.close)()
+    in_thread(other.close)()
+    assert ended == ["part"]
