@@ -447,6 +447,33 @@ def test_a_function_that_was_given_up_gets_what_it_waits_for_elsewhere(in_thread
     other.close()
 
 
+def test_a_tool_that_is_made_during_the_clean_up_is_given_up_with_the_others(eventually):
+    async def cleaning():
+        cleans.set()
+        while not runs.is_set():
+            await asyncio.sleep(0.001)
+
+    async def run():
+        runs.set()
+        await forever()
+
+    def wait():
+        assert cleans.wait(5)
+        with Pool(1, within=group) as late:
+            tasks.extend(late.spawn(run) for _ in range(2))
+            joined.append((late.join(), late.free_count()))
+
+    cleans, runs, tasks, joined = threading.Event(), threading.Event(), [], []
+    group = Group(threads=1)
+    group.spawn(wait)
+    group.spawn(two_ctrl_c, lambda: True, cleaning)
+    with pytest.raises(KeyboardInterrupt):
+        group.join()
+    eventually(lambda: joined == [(True, 1)])
+    assert [task.cancelled() for task in tasks] == [True, True]
+    group.close()
+
+
 def test_a_part_of_a_task_that_was_given_up_wants_no_slot_while_another_thread_drives(
     in_thread, eventually, monkeypatch
 ):
