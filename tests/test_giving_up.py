@@ -16,6 +16,7 @@ from four_tools import fails, forever, interrupt, keeps_an_interrupt, returns
 
 from aioutils import Group, Pool, _eventloop
 from aioutils._loop import Loop
+from aioutils._scheduler import Scheduler
 
 LOOPS = pytest.mark.parametrize("factory", [None, uvloop.new_event_loop], ids=["own", "uvloop"])
 
@@ -445,6 +446,31 @@ def test_a_function_that_was_given_up_gets_what_it_waits_for_elsewhere(in_thread
     assert drives() is True
     eventually(lambda: results == [True])
     other.close()
+
+
+def test_a_function_that_is_given_up_as_it_lends_its_slot_leaves_the_pool_no_slot_more(
+    monkeypatch, eventually
+):
+    def post(scheduler, action):
+        if threading.current_thread().name.startswith("aioutils-"):
+            waits.set()
+            go_on.wait(5)
+        posted(scheduler, action)
+
+    waits, go_on, posted = threading.Event(), threading.Event(), Scheduler.post
+    monkeypatch.setattr(Scheduler, "post", post)
+    pool, ended = Pool(1), []
+    inner = Group(within=pool)
+    pool.spawn(lambda: ended.append(inner.join()))
+    inner.spawn(two_ctrl_c, waits.is_set)
+    with pytest.raises(KeyboardInterrupt):
+        pool.join()
+    go_on.set()
+    eventually(lambda: ended)
+    assert pool.spawn(returns, 1).result() == 1
+    assert pool.free_count() == 1
+    pool.close()
+    inner.close()
 
 
 def test_a_tool_that_is_made_during_the_clean_up_is_given_up_with_the_others(eventually):
