@@ -500,10 +500,11 @@ def test_a_tool_that_is_made_during_the_clean_up_is_given_up_with_the_others(eve
     group.close()
 
 
-def test_a_part_of_a_task_that_was_given_up_wants_no_slot_while_another_thread_drives(
-    in_thread, eventually, monkeypatch
+@pytest.mark.parametrize("kind", ["part", "function"])
+def test_who_is_given_up_as_he_wants_his_slot_back_is_told_while_another_thread_drives(
+    kind, in_thread, eventually, monkeypatch
 ):
-    """It ends there, or nobody could close the loop."""
+    """And ends there. A part of a task is no task: nobody else could end it."""
 
     def drop_late(loop, **options):
         monkeypatch.undo()
@@ -523,6 +524,10 @@ def test_a_part_of_a_task_that_was_given_up_wants_no_slot_while_another_thread_d
     async def lends():
         await asyncio.gather(part())
 
+    def function():
+        other.spawn(released.wait).result()
+        ended.append("function")
+
     def wants_it_back():
         released.set()
         return pool._scheduler.main.returning
@@ -530,11 +535,12 @@ def test_a_part_of_a_task_that_was_given_up_wants_no_slot_while_another_thread_d
     waits, ended, released = [], [], asyncio.Event()
     pool = Pool(1)
     other = Group(within=pool)
-    pool.spawn(lends)
+    pool.spawn(lends if kind == "part" else function)
     pool.spawn(two_ctrl_c, wants_it_back, late)
     with pytest.raises(KeyboardInterrupt):
         pool.join()
     assert waits[0]() is True
+    assert pool.spawn(returns, 1).result() == 1
+    eventually(lambda: ended == [kind])
     in_thread(pool.close)()
     in_thread(other.close)()
-    assert ended == ["part"]
