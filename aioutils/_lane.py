@@ -81,8 +81,8 @@ class Lane:
         lease = job._lease
         if self.wanted is not None:
             self.look()  # who waits may wait for one that is kept out, or paused
-        if self.size is None or lease is None:
-            return
+        if self.size is None or lease is None or job.reached():
+            return  # it was given up, just now: its slot is free
         lease.waits += 1
         if not lease.lent:
             lease.lent = True

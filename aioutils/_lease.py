@@ -26,7 +26,7 @@ Lend = Callable[[], AbstractContextManager[None]]
 
 
 class Turn(Moment):
-    """The moment at which a job that lent its slot has it again."""
+    """The moment at which a job that lent its slot has it again, or needs none any more."""
 
     __slots__ = ("_granted", "_job")
 
@@ -46,7 +46,7 @@ class Turn(Moment):
         return not lease.lent
 
     def reached(self) -> bool:
-        return self._granted
+        return self._granted or self._job.reached()
 
 
 def block(loop: Loop, target: Waitable, timeout: float | None, fix: str) -> bool:
@@ -104,8 +104,9 @@ def _lent_slot(job: Job, own: Loop, thread: Lend) -> Generator[None, None, None]
             yield
         finally:
             back = _Return(job)
-            lane.scheduler.post(back.ask)
-            own.wait(back, job=job)
+            if not back.reached():
+                lane.scheduler.post(back.ask)
+                own.wait(back, job=job)
 
 
 def refuse(loop: Loop, target: Waitable, fix: str) -> None:
@@ -203,7 +204,10 @@ def _set(future: "asyncio.Future[None]") -> None:
 
 
 class _Return(Moment):
-    """A plain function in a worker thread wants the slot back that it lent."""
+    """A plain function in a worker thread wants the slot back that it lent; unless it was given
+    up: then its tool may be closed, and nobody there to answer."""
+
+    __slots__ = ("_asked", "_job", "_turn")
 
     def __init__(self, job: Job) -> None:
         super().__init__()
@@ -221,7 +225,16 @@ class _Return(Moment):
             self._turn.watch(self.tell)
 
     def reached(self) -> bool:
-        return self._asked and (self._turn is None or self._turn.reached())
+        granted = self._asked and (self._turn is None or self._turn.reached())
+        return granted or self._job.reached()
+
+    def watch(self, notify: Callable[[], None]) -> None:
+        super().watch(notify)
+        self._job.watch(notify)
+
+    def unwatch(self, notify: Callable[[], None]) -> None:
+        self._job.unwatch(notify)
+        super().unwatch(notify)
 
 
 def _running_job() -> Job | None:

@@ -6,14 +6,13 @@ cancelled and cleans up first. A second signal gives up whatever has not come to
 
 import asyncio
 import threading
-from collections.abc import Iterable
 from time import monotonic
 
 from . import _eventloop
 from ._election import Election
 from ._graph import way
 from ._helper import Helper, NoHelper
-from ._owner import Worker, winding_down
+from ._owner import winding_down
 from ._signals import Signals, held
 from ._waiting import AllOf, Passes, Wait, Waitable
 from ._warnings import warn_blocked, warn_dropped
@@ -179,10 +178,11 @@ class Loop(Election):
                 helper.join(_PATIENCE)  # or it would run what is closed now
         finally:
             with held():  # or somebody would wait for what was ended, but never told so
-                self._give_up(schedulers)
+                self._give_up()
         return False
 
-    def _give_up(self, schedulers: Iterable[Worker]) -> None:
+    def _give_up(self) -> None:
+        schedulers = tuple(self.schedulers)  # those that came during the clean-up too
         jobs = [job for scheduler in schedulers for job in scheduler.unfinished()]
         self._drop_event_loop()
         self.take_orphans()

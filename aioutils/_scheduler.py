@@ -13,7 +13,7 @@ from functools import partial
 from threading import get_ident
 
 from ._cancelling import Cancelling
-from ._job import CANCELLED, RUNNING, Job, at_once
+from ._job import CANCELLED, RUNNING, WAITING, Job, at_once
 from ._options import Options
 from ._order import Order
 from ._runner import forget
@@ -119,20 +119,22 @@ class Scheduler(Cancelling):
                 self.cancel(lane.waiting.popleft())  # if another thread spawned it just now
                 with self._lock:
                     lane.dead -= 1
-            lane.returning.clear()
+            while lane.returning:  # whose jobs have ended: they need no slot any more
+                lane.returning.popleft().tell()
             lane.held = 0
         self._tell()
 
     def _forget_unfinished(self) -> None:
         for job in self.unfinished() + self.parked:
             runner, job._runner = job._runner, None
-            if job._state is not RUNNING:
+            if job._state is WAITING:
                 self.cancel(job)
                 continue
-            job._state = CANCELLED
-            if runner is not None:
-                forget(runner)
-            job.tell()
+            if job._state is RUNNING:
+                job._state = CANCELLED
+                if runner is not None:
+                    forget(runner)
+            job.tell()  # what was parked may have ended with the loop
         self.running.clear()
         self.parked.clear()
 

@@ -4,6 +4,7 @@ import _thread
 import asyncio
 import contextlib
 import gc
+import os
 import signal
 import threading
 import time
@@ -15,6 +16,7 @@ from four_tools import fails, forever, interrupt, keeps_an_interrupt, returns
 
 from aioutils import Group, Pool, _eventloop
 from aioutils._loop import Loop
+from aioutils._scheduler import Scheduler
 
 LOOPS = pytest.mark.parametrize("factory", [None, uvloop.new_event_loop], ids=["own", "uvloop"])
 
@@ -334,3 +336,211 @@ def test_who_takes_over_as_a_second_ctrl_c_gives_up_is_told(
         with pytest.raises(CancelledError):
             waits[0]()
     group.close()
+
+
+# ---- functions in threads that wait for another tool: they go on, though their job has ended
+
+
+@contextlib.asynccontextmanager
+async def never_entered():
+    await forever()
+    yield
+
+
+def closes(tool):
+    tool.spawn(forever)
+    tool.close()
+
+
+def leaves_one_of_its_own(tool):
+    with Pool(1, within=tool) as inner:
+        inner.spawn(forever)
+
+
+WAYS_TO_WAIT = {
+    "result": lambda tool: tool.spawn(forever).result(),
+    "join": lambda tool: (tool.spawn(forever), tool.join()),
+    "imap": lambda tool: list(tool.imap(endless, range(3))),
+    "close": closes,
+    "with": leaves_one_of_its_own,
+    "context": lambda tool: tool.enter_async_context(never_entered()),
+}
+
+
+async def endless(_):
+    await forever()
+
+
+async def two_ctrl_c(ready, during=None):
+    """The second gives up what cleans up after the first, `during` included."""
+    while not ready():
+        await asyncio.sleep(0.001)
+    os.kill(os.getpid(), signal.SIGINT)
+    try:
+        await forever()
+    finally:
+        if during is not None:
+            await during()
+        asyncio.get_running_loop().call_later(0.01, os.kill, os.getpid(), signal.SIGINT)
+        await forever()
+
+
+class Held:
+    """Holds a worker thread each time that it leaves `method`, until it is let go."""
+
+    def __init__(self, monkeypatch, owner, method):
+        inner = getattr(owner, method)
+
+        def held(*args, **kwargs):
+            try:
+                return inner(*args, **kwargs)
+            finally:
+                if threading.current_thread().name.startswith("aioutils-"):
+                    self.go_on.wait(5)
+
+        self.go_on = threading.Event()
+        monkeypatch.setattr(owner, method, held)
+
+
+@pytest.mark.parametrize("way", WAYS_TO_WAIT)
+def test_a_function_that_was_given_up_as_it_waited_wants_no_slot_of_a_tool_that_was_closed(
+    way, in_thread, eventually, monkeypatch
+):
+    def wait():
+        try:
+            WAYS_TO_WAIT[way](inner)
+        except CancelledError:
+            pass
+        finally:
+            ended.append(way)
+
+    ended = []
+    outer = Group(threads=1)
+    inner = Pool(1, within=outer)
+    held = Held(monkeypatch, Loop, "wait")  # before it wants its slot back
+    outer.spawn(wait)
+    outer.spawn(two_ctrl_c, lambda: "lent=1" in repr(outer))
+    with pytest.raises(KeyboardInterrupt):
+        outer.join()
+    outer.close()
+    held.go_on.set()
+    in_thread(inner.close)()
+    eventually(lambda: ended)
+
+
+def test_a_function_that_was_given_up_gets_what_it_waits_for_elsewhere(in_thread, eventually):
+    async def runs():
+        while not released.is_set():
+            await asyncio.sleep(0.001)
+
+    results, released = [], threading.Event()
+    group, other = Group(threads=1), Group()
+    other.spawn(runs)
+    drives = in_thread(other.join)
+    group.spawn(lambda: results.append(other.join()))
+    group.spawn(two_ctrl_c, lambda: "lent=1" in repr(group))
+    with pytest.raises(KeyboardInterrupt):
+        group.join()
+    group.close()
+    released.set()
+    assert drives() is True
+    eventually(lambda: results == [True])
+    other.close()
+
+
+def test_a_function_that_is_given_up_as_it_lends_its_slot_leaves_the_pool_no_slot_more(
+    monkeypatch, eventually
+):
+    def post(scheduler, action):
+        if threading.current_thread().name.startswith("aioutils-"):
+            waits.set()
+            go_on.wait(5)
+        posted(scheduler, action)
+
+    waits, go_on, posted = threading.Event(), threading.Event(), Scheduler.post
+    monkeypatch.setattr(Scheduler, "post", post)
+    pool, ended = Pool(1), []
+    inner = Group(within=pool)
+    pool.spawn(lambda: ended.append(inner.join()))
+    inner.spawn(two_ctrl_c, waits.is_set)
+    with pytest.raises(KeyboardInterrupt):
+        pool.join()
+    go_on.set()
+    eventually(lambda: ended)
+    assert pool.spawn(returns, 1).result() == 1
+    assert pool.free_count() == 1
+    pool.close()
+    inner.close()
+
+
+def test_a_tool_that_is_made_during_the_clean_up_is_given_up_with_the_others(eventually):
+    async def cleaning():
+        cleans.set()
+        while not runs.is_set():
+            await asyncio.sleep(0.001)
+
+    async def run():
+        runs.set()
+        await forever()
+
+    def wait():
+        assert cleans.wait(5)
+        with Pool(1, within=group) as late:
+            tasks.extend(late.spawn(run) for _ in range(2))
+            joined.append((late.join(), late.free_count()))
+
+    cleans, runs, tasks, joined = threading.Event(), threading.Event(), [], []
+    group = Group(threads=1)
+    group.spawn(wait)
+    group.spawn(two_ctrl_c, lambda: True, cleaning)
+    with pytest.raises(KeyboardInterrupt):
+        group.join()
+    eventually(lambda: joined == [(True, 1)])
+    assert [task.cancelled() for task in tasks] == [True, True]
+    group.close()
+
+
+@pytest.mark.parametrize("kind", ["part", "function"])
+def test_who_is_given_up_as_he_wants_his_slot_back_is_told_while_another_thread_drives(
+    kind, in_thread, eventually, monkeypatch
+):
+    """And ends there. A part of a task is no task: nobody else could end it."""
+
+    def drop_late(loop, **options):
+        monkeypatch.undo()
+        waits.append(in_thread(pool.join))
+        eventually(loop.runs_now)
+        return loop._drop_event_loop(**options)
+
+    async def late():
+        monkeypatch.setattr(Loop, "_drop_event_loop", drop_late)
+
+    async def part():
+        try:
+            await other.spawn(released.wait)
+        finally:
+            ended.append("part")
+
+    async def lends():
+        await asyncio.gather(part())
+
+    def function():
+        other.spawn(released.wait).result()
+        ended.append("function")
+
+    def wants_it_back():
+        released.set()
+        return pool._scheduler.main.returning
+
+    waits, ended, released = [], [], asyncio.Event()
+    pool = Pool(1)
+    other = Group(within=pool)
+    pool.spawn(lends if kind == "part" else function)
+    pool.spawn(two_ctrl_c, wants_it_back, late)
+    with pytest.raises(KeyboardInterrupt):
+        pool.join()
+    assert waits[0]() is True
+    assert pool.spawn(returns, 1).result() == 1
+    eventually(lambda: ended == [kind])
+    in_thread(pool.close)()
+    in_thread(other.close)()
