@@ -8,8 +8,8 @@ The layers, each importing only from those below it:
 - pool: `Pool`, a group with a limit
 - group, _mapping: `Group`, tasks that are joined together; `map` and its family
 - _tool, _body: what the four tools share; the block of an ``async with``
-- _stream, _handout, _hand, _source, _crew, _each, _flow, _aclosing: handing results out, and
-  pulling what gives them
+- _stream, _handout, _hand, _source, _async_source, _crew, _each, _flow, _aclosing: handing
+  results out, and pulling what gives them
 - task: `Task`, the handle of what was spawned
 - _dropping: what nobody holds any more
 - _ending, _steps: left, and closed; procedures of several waits, for both worlds

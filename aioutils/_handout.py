@@ -14,12 +14,13 @@ from threading import get_ident
 from time import monotonic
 from typing import TYPE_CHECKING, Any, NoReturn
 
+from ._async_source import AsyncSource
 from ._failures import as_info, note, passes_unseen, shown
 from ._hand import SKIP, Hand
 from ._job import Job
 from ._lease import current
 from ._order import Order
-from ._source import AsyncSource, Source
+from ._source import Source
 from ._steps import Steps
 from ._waiting import AllOf, Waitable
 from .errors import DeadlockError, WrongLoopError

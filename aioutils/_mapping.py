@@ -5,12 +5,12 @@ from collections.abc import AsyncIterable, Awaitable, Callable, Iterable
 from typing import Any, TypeVar, overload
 
 from . import _work
+from ._async_source import source_of
 from ._crew import Crew
 from ._each import Each
 from ._hand import Collected, Hand, Outcomes
 from ._options import check_positive
 from ._order import CompletionOrder, Order, SpawnOrder
-from ._source import source_of
 from ._stream import Stream
 from ._tool import Tool
 

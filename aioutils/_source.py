@@ -1,34 +1,28 @@
 """Where the items of one `map` or `imap` come from: pulled one at a time, as there is room.
 
 A plain iterable is pulled in the thread that consumes, outside of the running loop, so that it may
-block, iterate a tool, or be a database cursor. An async iterable is pulled on the loop, by a job
-that holds no slot.
+block, iterate a tool, or be a database cursor.
 """
 
 import os
 import threading
 import weakref
-from collections.abc import AsyncIterable, AsyncIterator, Generator, Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from concurrent.futures import CancelledError
-from contextvars import copy_context
 from itertools import islice
-from threading import get_ident
 from time import monotonic
 from typing import Any
 
-from ._aclosing import Aclosing, aclose
 from ._each import Each
-from ._job import FAILED, Job, without_ours
-from ._lease import current, until
-from ._scheduler import Scheduler
-from ._waiting import Moment
+from ._job import Job, without_ours
 from .errors import DeadlockError
 
 _SLOW = 0.001  # seconds, for up to 16 items
 
 
-class _Items:
-    """What both have in common; made last, for a fork that comes from another thread."""
+class Items:
+    """What sources of both kinds have in common; made last, for a fork that comes from another
+    thread."""
 
     def __init__(self, crew: Each) -> None:
         self.crew: Each = crew
@@ -65,10 +59,10 @@ class _Items:
         self.over, self.error = True, CancelledError("the parent process goes on with these items")
 
 
-_all: "weakref.WeakSet[_Items]" = weakref.WeakSet()
+_all: "weakref.WeakSet[Items]" = weakref.WeakSet()
 
 
-class Source(_Items):
+class Source(Items):
     """A plain iterable; of several, one of each at a time."""
 
     over: bool
@@ -94,7 +88,7 @@ class Source(_Items):
                     "a source asks for the next result of its own iteration, which asks it for "
                     "the next item: give that, or take results outside of the source"
                 )
-            self._puller = get_ident()
+            self._puller = threading.get_ident()
             try:
                 return self._pull()
             except Exception as error:  # surfaces after the results before it
@@ -105,7 +99,7 @@ class Source(_Items):
                 del self  # else the error, its traceback and this are a cycle
 
     def is_calling(self) -> bool:
-        return self._puller == get_ident()
+        return self._puller == threading.get_ident()
 
     def _pull(self) -> bool:
         room = self.crew.room()
@@ -138,7 +132,7 @@ class Source(_Items):
                         iterator.close()
                     except BaseException as error:  # the others are closed first
                         failed.append(error)
-            _raise(failed)
+            raise_all(failed)
 
 
 class Closing:
@@ -148,123 +142,8 @@ class Closing:
         """Ends the iteration: what is unfinished in it is cancelled, and its clean-up runs."""
 
 
-class AsyncSource(_Items, Moment):
-    """An async iterable."""
-
-    over: bool
-    error: BaseException | None
-
-    def __init__(self, crew: Each, items: AsyncIterable[Any], scheduler: Scheduler) -> None:
-        Moment.__init__(self)
-        self._scheduler = scheduler
-        self._items = items
-        self._job: Job | None = None
-        _Items.__init__(self, crew)
-
-    def may_pull(self) -> bool:
-        wanted = self._job is None or (self.is_watched() and self.crew.room() > 0)
-        return wanted and not self.over
-
-    def pull(self) -> bool:
-        """Has the puller start, or go on."""
-        with self._lock:
-            if self._job is None and not self.over:
-                work = self._pull_all(self._items)
-                self._job = Job(self._scheduler.parking, work, copy_context(), "source")
-                self._scheduler.park(self._job)
-                return False
-        watchers, self._watchers = self._watchers, []
-        for notify in watchers:
-            self._scheduler.post(notify)
-        return False
-
-    def is_calling(self) -> bool:
-        job = self._job
-        return job is not None and current.get() is job and not job.reached()
-
-    def reached(self) -> bool:
-        """True if there is room for one more."""
-        return self.crew.room() > 0
-
-    def jobs(self) -> list[Job]:
-        jobs = super().jobs()
-        return jobs if self._job is None else [*jobs, self._job]
-
-    def forked(self) -> None:
-        super().forked()
-        self.forget_others()
-        if self._job is not None and not self.over:  # the puller is the parent's
-            self._lose()
-
-    def close(self) -> None:
-        """The puller has closed it. Raises what that failed with, unless somebody has seen it."""
-        job = self._job
-        if job is not None and job._state is FAILED and self._scheduler.failures.see(job):
-            self._job = None  # else it, the error and the frames on the way are a cycle
-            try:
-                raise job.error()
-            finally:
-                del job
-
-    async def _pull_all(self, items: AsyncIterable[Any]) -> None:
-        try:
-            iterator = aiter(items)
-            async with Aclosing(iterator):
-                while True:
-                    await until(self)
-                    try:
-                        item = await anext(iterator)
-                    except StopAsyncIteration:
-                        break
-                    self.crew.start_all((item,))
-                    del item  # it may wait long for the next one
-        except (KeyboardInterrupt, SystemExit):
-            raise
-        except BaseException as error:
-            loop = self._scheduler.loop
-            given_up = loop is None or not loop.is_here()
-            # Or nobody iterates any more: it was cancelled, or the tool has a failure.
-            if given_up or self.over:
-                raise
-            self.error = error
-        finally:
-            self.over = True
-            assert self._job is not None
-            self._scheduler.unpark(self._job)
-            self.crew.order.tell()
-            del self
-
-
-def source_of(scheduler: Scheduler, crew: Each, iterables: tuple[Any, ...]) -> Source | AsyncSource:
-    """The source of one item each, for one iterable, or of tuples of one of each."""
-    kinds = {isinstance(items, AsyncIterable) for items in iterables}
-    if len(kinds) > 1:
-        raise TypeError("map takes plain iterables or async ones, not both in one call")
-    if kinds == {True}:
-        items = iterables[0] if len(iterables) == 1 else _zip(*iterables)
-        return AsyncSource(crew, items, scheduler)
-    return Source(crew, iterables)
-
-
-async def _zip(*iterables: AsyncIterable[Any]) -> AsyncIterator[tuple[Any, ...]]:
-    iterators = [aiter(items) for items in iterables]
-    try:
-        while True:
-            try:
-                yield tuple([await anext(iterator) for iterator in iterators])
-            except StopAsyncIteration:
-                return
-    finally:
-        failed: list[BaseException] = []
-        for iterator in iterators:
-            try:
-                await aclose(iterator)
-            except BaseException as error:  # the others are closed first
-                failed.append(error)
-        _raise(failed)
-
-
-def _raise(failed: list[BaseException]) -> None:
+def raise_all(failed: list[BaseException]) -> None:
+    """What sources failed with as they were closed, if any did."""
     try:
         if len(failed) == 1:
             raise failed[0]

@@ -17,6 +17,7 @@ from contextvars import copy_context
 from queue import SimpleQueue
 from typing import Any, TypeVar
 
+from ._async_source import AsyncSource
 from ._each import Each
 from ._eventloop import inherit
 from ._failures import note, shown
@@ -27,7 +28,6 @@ from ._lease import refuse
 from ._options import Options
 from ._order import CompletionOrder
 from ._owner import in_new_child
-from ._source import AsyncSource
 from ._stream import Stream
 from ._tool import Tool
 from .task import Task

@@ -231,7 +231,7 @@ def test_locks_of_iterations_that_another_thread_holds_are_free_in_the_child(scr
     """)
 
 
-@pytest.mark.parametrize("half", ["_owner.Owner", "_source._Items"])
+@pytest.mark.parametrize("half", ["_owner.Owner", "_source.Items"])
 def test_what_another_thread_has_half_made_hinders_nobody(script, half):
     script(f"""
         from aioutils import _owner, _source

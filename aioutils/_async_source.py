@@ -1,0 +1,130 @@
+"""An async iterable as the source of a `map` or `imap`: pulled on the loop, by a job that holds no
+slot."""
+
+from collections.abc import AsyncIterable, AsyncIterator
+from contextvars import copy_context
+from typing import Any
+
+from ._aclosing import Aclosing, aclose
+from ._each import Each
+from ._job import FAILED, Job
+from ._lease import current, until
+from ._scheduler import Scheduler
+from ._source import Items, Source, raise_all
+from ._waiting import Moment
+
+
+class AsyncSource(Items, Moment):
+    """An async iterable."""
+
+    over: bool
+    error: BaseException | None
+
+    def __init__(self, crew: Each, items: AsyncIterable[Any], scheduler: Scheduler) -> None:
+        Moment.__init__(self)
+        self._scheduler = scheduler
+        self._items = items
+        self._job: Job | None = None
+        Items.__init__(self, crew)
+
+    def may_pull(self) -> bool:
+        wanted = self._job is None or (self.is_watched() and self.crew.room() > 0)
+        return wanted and not self.over
+
+    def pull(self) -> bool:
+        """Has the puller start, or go on."""
+        with self._lock:
+            if self._job is None and not self.over:
+                work = self._pull_all(self._items)
+                self._job = Job(self._scheduler.parking, work, copy_context(), "source")
+                self._scheduler.park(self._job)
+                return False
+        watchers, self._watchers = self._watchers, []
+        for notify in watchers:
+            self._scheduler.post(notify)
+        return False
+
+    def is_calling(self) -> bool:
+        job = self._job
+        return job is not None and current.get() is job and not job.reached()
+
+    def reached(self) -> bool:
+        """True if there is room for one more."""
+        return self.crew.room() > 0
+
+    def jobs(self) -> list[Job]:
+        jobs = super().jobs()
+        return jobs if self._job is None else [*jobs, self._job]
+
+    def forked(self) -> None:
+        super().forked()
+        self.forget_others()
+        if self._job is not None and not self.over:  # the puller is the parent's
+            self._lose()
+
+    def close(self) -> None:
+        """The puller has closed it. Raises what that failed with, unless somebody has seen it."""
+        job = self._job
+        if job is not None and job._state is FAILED and self._scheduler.failures.see(job):
+            self._job = None  # else it, the error and the frames on the way are a cycle
+            try:
+                raise job.error()
+            finally:
+                del job
+
+    async def _pull_all(self, items: AsyncIterable[Any]) -> None:
+        try:
+            iterator = aiter(items)
+            async with Aclosing(iterator):
+                while True:
+                    await until(self)
+                    try:
+                        item = await anext(iterator)
+                    except StopAsyncIteration:
+                        break
+                    self.crew.start_all((item,))
+                    del item  # it may wait long for the next one
+        except (KeyboardInterrupt, SystemExit):
+            raise
+        except BaseException as error:
+            loop = self._scheduler.loop
+            given_up = loop is None or not loop.is_here()
+            # Or nobody iterates any more: it was cancelled, or the tool has a failure.
+            if given_up or self.over:
+                raise
+            self.error = error
+        finally:
+            self.over = True
+            assert self._job is not None
+            self._scheduler.unpark(self._job)
+            self.crew.order.tell()
+            del self
+
+
+def source_of(scheduler: Scheduler, crew: Each, iterables: tuple[Any, ...]) -> Source | AsyncSource:
+    """The source of one item each, for one iterable, or of tuples of one of each."""
+    kinds = {isinstance(items, AsyncIterable) for items in iterables}
+    if len(kinds) > 1:
+        raise TypeError("map takes plain iterables or async ones, not both in one call")
+    if kinds == {True}:
+        items = iterables[0] if len(iterables) == 1 else _zip(*iterables)
+        return AsyncSource(crew, items, scheduler)
+    return Source(crew, iterables)
+
+
+async def _zip(*iterables: AsyncIterable[Any]) -> AsyncIterator[tuple[Any, ...]]:
+    iterators = [aiter(items) for items in iterables]
+    try:
+        while True:
+            try:
+                yield tuple([await anext(iterator) for iterator in iterators])
+            except StopAsyncIteration:
+                return
+    finally:
+        failed: list[BaseException] = []
+        for iterator in iterators:
+            try:
+                await aclose(iterator)
+            except BaseException as error:  # the others are closed first
+                failed.append(error)
+        raise_all(failed)
