@@ -18,10 +18,10 @@ from aioutils import (
     OrderedYielder,
     Pool,
     Yielder,
+    _async_source,
     _joining,
     _owner,
     _place,
-    _source,
     _stay,
     _threads,
 )
@@ -294,8 +294,8 @@ def test_two_consumers_of_an_async_source_have_one_puller(in_thread, monkeypatch
             await asyncio.sleep(0.001)
             yield n
 
-    both, original = threading.Barrier(2), _source.AsyncSource._pull_all
-    monkeypatch.setattr(_source.AsyncSource, "_pull_all", pull_all)
+    both, original = threading.Barrier(2), _async_source.AsyncSource._pull_all
+    monkeypatch.setattr(_async_source.AsyncSource, "_pull_all", pull_all)
     pool = Pool(2)
     stream = pool.imap_unordered(returns, numbers())
     lists = [in_thread(list, stream) for _ in range(2)]
