@@ -70,7 +70,8 @@ def take(factory: LoopFactory | None) -> Standing:
 
 def _from(factory: LoopFactory) -> Standing:
     loop = factory()
-    if not isinstance(loop, asyncio.AbstractEventLoop) or loop.is_running() or loop.is_closed():
+    is_loop = isinstance(loop, asyncio.AbstractEventLoop) and not isinstance(loop, Standing)
+    if not is_loop or loop.is_running() or loop.is_closed():  # or it is another tool's
         raise TypeError(f"loop_factory={factory!r} gave {loop!r}, not a new event loop")
     return with_clock(loop)
 

@@ -25,6 +25,7 @@ class Hand:
     raises = True  # the failure of another task that ended the rest, and this call with it
     tells = True  # of it
     failed_fast: bool = False  # it did
+    _stand_in: BaseException | None = None  # for the failure, which was on its way then
 
     def __init__(self, scheduler: "Scheduler", order: Order) -> None:
         self._scheduler = scheduler
@@ -76,10 +77,13 @@ class Hand:
 
     def ride(self, error: BaseException) -> None:
         """What failed beside `error` in the same call becomes its notes; or it stays among the
-        tool's errors, if nobody would read them."""
+        tool's errors, if nobody would read them. Raises the failure that `error` stands for."""
+        failures = self._scheduler.failures
+        if error is self._stand_in:
+            self._stand_in = None
+            failures.raise_of(failures.jobs(), self._scheduler)
         if passes_unseen(error):
             return
-        failures = self._scheduler.failures
         others = failures.take() if self.failed_fast else failures.take_of(self._order)
         failed = f"{self._scheduler!r}: another one failed: "
         note(error, *(f"{failed}{shown(other)}" for other in others if other is not error))
@@ -87,10 +91,14 @@ class Hand:
     def _error(self, job: Job) -> BaseException:
         failures = self._scheduler.failures
         if job._state is CANCELLED:
-            first = next(iter(failures.jobs()), None)
-            if first is None or not (self.raises and failures.failing) or self._asks_for_task():
+            if not (self.raises and failures.failing) or self._asks_for_task():
                 return cancelled(f"{job!r}")
-            self.failed_fast, job = True, first
+            self.failed_fast = True
+            first = next(iter(failures.jobs()), None)
+            if first is None:  # a task that awaited it has seen it, and is about to fail with it
+                self._stand_in = cancelled(f"{job!r}")
+                return self._stand_in
+            job = first
         failures.see(job)
         return job.error()
 

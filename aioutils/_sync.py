@@ -2,10 +2,11 @@
 
 import inspect
 import operator
-from collections.abc import AsyncIterable, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterable, Awaitable, Callable
 from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar, overload
 
 from . import _work
+from ._stream import Stream
 from ._sync_calls import here
 
 if TYPE_CHECKING:
@@ -75,7 +76,7 @@ class SyncAttribute:
     @overload
     def __get__(
         self, dual: "Dual[P, AsyncIterable[T]]", owner: Any = None
-    ) -> Sync[P, Iterator[T]]: ...
+    ) -> Sync[P, Stream[T]]: ...
     def __get__(self, dual: Any, owner: Any = None) -> Any:
         if dual is None:
             return self

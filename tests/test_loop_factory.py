@@ -273,6 +273,15 @@ def test_a_factory_that_makes_no_new_loop_is_named(gives):
         task.cancel()
 
 
+def test_a_factory_that_gives_the_loop_of_another_tool_is_refused():
+    loop = asyncio.new_event_loop()
+    with Group(loop_factory=lambda: loop) as first, Group(loop_factory=lambda: loop) as second:
+        assert first.spawn(asyncio.sleep, 0, 1).result() == 1
+        with pytest.raises(TypeError, match=r"loop_factory=.*, not a new event loop"):
+            second.spawn(asyncio.sleep, 0).result()
+        second.cancel()
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="needs os.kill(pid, SIGINT)")
 def test_ctrl_c_cleans_up_on_uvloop(run_script):
     done = run_script("""

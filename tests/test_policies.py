@@ -190,6 +190,36 @@ def test_a_task_that_iterates_takes_no_failure_from_those_who_wait_outside(make)
     assert ended
 
 
+@pytest.mark.parametrize("world", ["sync", "async"])
+@pytest.mark.parametrize("method", ["map", "imap", "imap_unordered"])
+def test_a_failure_that_a_task_passes_on_is_what_ends_a_map(make, method, world):
+    """It has been seen by that task, and is on its way, as others are found cancelled."""
+
+    async def works(n):
+        if n == 0:
+            await forever()
+        child = group.spawn(fails(KeyError(n)))
+        try:
+            await child
+        except asyncio.CancelledError:
+            try:
+                await child
+            finally:
+                await asyncio.sleep(0.01)
+
+    async def collect():
+        return [result async for result in getattr(group, method)(works, range(2))]
+
+    with make(on_error="cancel") as group:
+        with pytest.raises(KeyError) as caught:
+            if world == "sync" or method == "map":
+                list(getattr(group, method)(works, range(2)))
+            else:
+                asyncio.run(collect())
+        assert caught.value.__context__ is None or not caught.value.__suppress_context__
+        group.join()
+
+
 def test_leaving_the_block_raises_by_the_same_policy():
     with pytest.raises(ValueError), Group(on_error="cancel") as group:
         group.spawn(forever())

@@ -12,8 +12,8 @@ from collections.abc import (
     Awaitable,
     Callable,
     Coroutine,
-    Iterator,
 )
+from contextlib import closing
 from functools import partial
 from typing import Any, Generic, Protocol, Self, TypeVar, assert_type
 
@@ -104,9 +104,10 @@ async def calls_are_what_they_always_were() -> None:
 
 
 def generators() -> None:
-    assert_type(count.sync(1), Iterator[int])
-    assert_type(generate.sync(1), Iterator[str])
-    assert_type(rows.sync(1), Iterator[str])
+    assert_type(next(count.sync(1)), int)
+    assert_type(next(generate.sync(1)), str)
+    with closing(rows.sync(1)) as left:
+        assert_type(next(left), str)
     for i in count.sync(n=1):
         assert_type(i, int)
 
