@@ -68,9 +68,14 @@ class Moments:
         printing what a handler raises there."""
         if isinstance(getattr(signal.getsignal(self.number), "__self__", None), Signals):
             return False
-        while frame is not None and frame.f_code.co_name not in ("__del__", "_remove"):
+        while frame is not None and not _is_callback(frame):
             frame = frame.f_back
         return frame is not None
+
+
+def _is_callback(frame):
+    weak = frame.f_globals.get("__name__") in ("weakref", "_weakrefset")
+    return frame.f_code.co_name == "__del__" or (weak and "remove" in frame.f_code.co_name)
 
 
 def trial(scenario, moments, expected):

@@ -98,7 +98,7 @@ def test_a_worker_that_was_cancelled_as_it_waited_for_a_slot_counts_no_more(at_o
 
 
 @pytest.mark.parametrize("change", CHANGES)
-def test_a_worker_that_an_item_changed_is_replaced(change):
+def test_a_worker_that_an_item_changed_is_replaced(change, at_once):
     tasks = []
 
     async def run(n):

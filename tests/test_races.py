@@ -145,9 +145,14 @@ def test_all_who_join_get_the_failures_though_they_are_told_one_by_one(in_thread
 
 @pytest.mark.parametrize(("policy", "kind"), [("continue", ExceptionGroup), ("cancel", ValueError)])
 def test_two_who_join_get_the_same_and_tasks_are_counted_once(policy, kind, in_thread):
+    async def fail_late():
+        while len(group._scheduler.joins) < 2:
+            await asyncio.sleep(0.001)
+        raise ValueError
+
     group = Group(on_error=policy)
     for _ in range(3):
-        group.spawn(fail)
+        group.spawn(fail_late)
     joins = [in_thread(group.join) for _ in range(2)]
     assert [type(failure_of(join)) for join in joins] == [kind] * 2
     if policy == "continue":

@@ -52,6 +52,7 @@ class Promises:
             refused = True  # what is left was cancelled, and can't be waited for
             raise
         except CancelledError as error:
+            refused = self.may_be_refused  # and what ended it goes before that
             by_failure = not self.mood.calm or self.failed_fast()
             self.promise(by_failure, "was cancelled by nobody:", repr(error))
             if self.mood.strict and tool is not None:
@@ -59,6 +60,7 @@ class Promises:
                 self.promise(self.failed[0] not in unseen, "not raised:", self.failed[0])
             raise
         except Boom as error:
+            refused = self.may_be_refused
             if self.mood.strict and tool is not None and not fails(error, works):
                 spawned = self.spawned(tool)
                 if fails(error, spawned):
