@@ -10,6 +10,7 @@ from ._each import Each
 from ._job import FAILED, Job
 from ._lease import current, until
 from ._scheduler import Scheduler
+from ._signals import held
 from ._source import Items, Source, raise_all
 from ._waiting import Moment
 
@@ -35,9 +36,10 @@ class AsyncSource(Items, Moment):
         """Has the puller start, or go on."""
         with self._lock:
             if self._job is None and not self.over:
-                work = self._pull_all(self._items)
-                self._job = Job(self._scheduler.parking, work, copy_context(), "source")
-                self._scheduler.park(self._job)
+                with held():  # a signal would leave a coroutine that nobody awaits
+                    work = self._pull_all(self._items)
+                    self._job = Job(self._scheduler.parking, work, copy_context(), "source")
+                    self._scheduler.park(self._job)
                 return False
         watchers, self._watchers = self._watchers, []
         for notify in watchers:

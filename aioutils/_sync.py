@@ -3,6 +3,7 @@
 import inspect
 import operator
 from collections.abc import AsyncIterable, Awaitable, Callable
+from functools import partial
 from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar, overload
 
 from . import _work
@@ -33,7 +34,7 @@ class Sync(Generic[P, T_co]):
             result = _Items(function(*args, **kwargs))
         else:
             name = _work.name_of(function)
-            result = calls.run(_result(function, name, args, kwargs), name)
+            result = calls.run(partial(_result, function, name, args, kwargs), name)
         if type(result) is _Items:
             result = calls.iterate(result.items)
         return result  # type: ignore[no-any-return]

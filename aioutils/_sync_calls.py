@@ -12,7 +12,7 @@ import logging
 import sys
 import threading
 import time
-from collections.abc import AsyncIterable, Awaitable
+from collections.abc import AsyncIterable, Awaitable, Callable
 from contextvars import copy_context
 from queue import SimpleQueue
 from typing import Any, TypeVar
@@ -28,6 +28,7 @@ from ._lease import refuse
 from ._options import Options
 from ._order import CompletionOrder
 from ._owner import in_new_child
+from ._signals import held
 from ._stream import Stream
 from ._tool import Tool
 from .task import Task
@@ -46,13 +47,17 @@ class SyncCalls(Tool):
         )
         self._set_up(options, within)
 
-    def run(self, work: Awaitable[T], name: str) -> T:
+    def run(self, start: Callable[[], Awaitable[T]], name: str) -> T:
         """Returns the result; if it fails or is interrupted, nothing of it is left here."""
-        call: Task[T] = SyncCall(self._scheduler.main, work, copy_context(), name)
-        self._scheduler.submit(call)
+        call: Task[T] | None = None
         try:
+            with held():  # a signal would leave a coroutine that nobody awaits
+                call = SyncCall(self._scheduler.main, start(), copy_context(), name)
+                self._scheduler.submit(call)
             return call.result()
         except BaseException as error:
+            if call is None:  # it came before
+                raise
             call.cancel()  # if it could not even begin
             failure = _unseen(call)
             if failure is not None and failure is not error:
