@@ -11,8 +11,9 @@ from ._job import FAILED, Job
 from ._lease import current, until
 from ._scheduler import Scheduler
 from ._signals import held
-from ._source import Items, Source, raise_all
+from ._source import ASKS_ITSELF, Items, Source, raise_all
 from ._waiting import Moment
+from .errors import DeadlockError
 
 
 class AsyncSource(Items, Moment):
@@ -49,6 +50,10 @@ class AsyncSource(Items, Moment):
     def is_calling(self) -> bool:
         job = self._job
         return job is not None and current.get() is job and not job.reached()
+
+    def check_wait(self) -> None:
+        if self.is_calling():
+            raise DeadlockError(ASKS_ITSELF)
 
     def reached(self) -> bool:
         """True if there is room for one more."""

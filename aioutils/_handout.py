@@ -87,6 +87,7 @@ class Handout(Waitable):
                     self._hand.end(None if self._source is None else self._source.take_error())
                 else:
                     if self._source is not None:
+                        self._source.check_wait()
                         self._source.crew.refill()
                     return WAIT
             return END

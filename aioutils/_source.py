@@ -18,6 +18,10 @@ from ._job import Job, without_ours
 from .errors import DeadlockError
 
 _SLOW = 0.001  # seconds, for up to 16 items
+ASKS_ITSELF = (
+    "a source asks for the next result of its own iteration, which asks it for the next item: give "
+    "that, or take results outside of the source"
+)
 
 
 class Items:
@@ -45,6 +49,10 @@ class Items:
     def is_calling(self) -> bool:
         """True if it is the source itself that calls, where it was to give an item."""
         raise AssertionError(type(self))
+
+    def check_wait(self) -> None:
+        """Raises if it is the source that waits for a result, and would wait for itself. A plain
+        one may: it is refused once there is none under way."""
 
     def take_error(self) -> BaseException | None:
         error, self.error = self.error, None
@@ -84,10 +92,7 @@ class Source(Items):
         and the loop is to run before the next."""
         with self._lock:
             if self._puller is not None:
-                raise DeadlockError(
-                    "a source asks for the next result of its own iteration, which asks it for "
-                    "the next item: give that, or take results outside of the source"
-                )
+                raise DeadlockError(ASKS_ITSELF)
             self._puller = threading.get_ident()
             try:
                 return self._pull()

@@ -484,6 +484,23 @@ async def test_so_it_is_in_async_code(source, call, method, isolate):
 
 
 @both
+@pytest.mark.parametrize("world", ["sync", "async"])
+def test_a_source_that_awaits_a_result_of_its_own_iteration_is_refused(world, isolate):
+    async def numbers():
+        with pytest.raises(DeadlockError, match="next result of its own iteration"):
+            await anext(stream)
+        for n in range(3):
+            yield n
+
+    async def collect():
+        return await iterate(stream)
+
+    stream = Pool(2).imap(double, numbers(), isolate=isolate)
+    results = list(stream) if world == "sync" else asyncio.run(collect())
+    assert results == [0, 2, 4]
+
+
+@both
 def test_a_source_that_lets_this_through_has_failed_and_is_closed(isolate):
     def source():
         try:

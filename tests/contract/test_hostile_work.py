@@ -204,11 +204,11 @@ def test_many_failures_become_notes_in_one_go(make):
     for n in range(100):
         tool.spawn(fails_in_its_clean_up(n))
     noted = KeyError()
-    noted.__notes__ = CountsReads(["old"])
+    noted.__notes__ = CountsReads(["old", ["no text"]])
     tool.spawn(fails(noted))
     error = failure_of(tool)
     assert error is noted and CountsReads.reads < 5
-    assert len(error.__notes__) == 101 and error.__notes__[0] == "old"
+    assert len(error.__notes__) == 102 and error.__notes__[:2] == ["old", ["no text"]]
     tool.close()
 
 
