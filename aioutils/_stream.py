@@ -81,8 +81,10 @@ class Stream(Handout, Closing, Generic[T]):
             pass  # of the clean-up: `error` goes before
         except Exception as failure:
             self._ride(error, failure, "a source failed in closing")
-        self._hand.ride(error)
-        del self, error  # as in `__next__`: a clean-up may fail
+        try:
+            self._hand.ride(error)
+        finally:
+            del self, error  # as in `__next__`: a clean-up may fail
 
     def _no_end(self, error: BaseException) -> RuntimeError:
         """A failure that would be taken for the end of the iteration; as generators do."""
