@@ -45,14 +45,14 @@ class Promises:
 
         tool: that whose call it is, if no task of it waits.
         """
-        refused = False
+        refused = swallowed = False
         try:
             yield
         except (DeadlockError, WrongLoopError):
             refused = True  # what is left was cancelled, and can't be waited for
             raise
         except CancelledError as error:
-            refused = self.may_be_refused  # and what ended it goes before that
+            swallowed = self.may_be_refused  # what ended it goes before a refusal
             by_failure = not self.mood.calm or self.failed_fast()
             self.promise(by_failure, "was cancelled by nobody:", repr(error))
             if self.mood.strict and tool is not None:
@@ -60,7 +60,7 @@ class Promises:
                 self.promise(self.failed[0] not in unseen, "not raised:", self.failed[0])
             raise
         except Boom as error:
-            refused = self.may_be_refused
+            swallowed = self.may_be_refused
             if self.mood.strict and tool is not None and not fails(error, works):
                 spawned = self.spawned(tool)
                 if fails(error, spawned):
@@ -69,7 +69,8 @@ class Promises:
         finally:
             if not refused:
                 self.check_over(works)
-                self.promise(works not in self.sources, "not closed: the source of", works)
+                closed = works not in self.sources or swallowed  # it is, in the end
+                self.promise(closed, "not closed: the source of", works)
 
     def check_done(self, spawned, when):
         for work in spawned:
