@@ -15,7 +15,7 @@ from .errors import DeadlockError
 
 if TYPE_CHECKING:
     from ._election import Election
-    from ._lease import Turn
+    from ._turn import Turn
 
 _lock = threading.RLock()
 _waited_for: Counter[int] = Counter()  # jobs, by id, that other jobs wait for

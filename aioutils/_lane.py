@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from ._graph import reachable
 from ._job import WAITING, Job
-from ._lease import Turn
+from ._turn import Turn
 from ._waiting import Moment
 
 if TYPE_CHECKING:

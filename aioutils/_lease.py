@@ -11,7 +11,7 @@ change on the loop of their task.
 
 import asyncio
 from collections.abc import Callable, Generator
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from functools import partial
 
 from ._graph import check, enter, leave
@@ -19,34 +19,11 @@ from ._job import Job
 from ._loop import Loop
 from ._place import lending
 from ._runner import current as current
-from ._waiting import Moment, Waitable, Waking
+from ._turn import Return, Turn
+from ._waiting import Waitable, Waking
 from .errors import DeadlockError
 
 Lend = Callable[[], AbstractContextManager[None]]
-
-
-class Turn(Moment):
-    """The moment at which a job that lent its slot has it again, or needs none any more."""
-
-    __slots__ = ("_granted", "_job")
-
-    def __init__(self, job: Job) -> None:
-        super().__init__()
-        self._job = job
-        self._granted = False
-
-    def grant(self) -> bool:
-        """Returns True if the slot was taken; not by a job that has ended, or waits again."""
-        lease = self._job._lease
-        assert lease is not None
-        lease.turn = None
-        lease.lent = self._job.reached() or lease.waits > 0
-        self._granted = True
-        self.tell()
-        return not lease.lent
-
-    def reached(self) -> bool:
-        return self._granted or self._job.reached()
 
 
 def block(loop: Loop, target: Waitable, timeout: float | None, fix: str) -> bool:
@@ -103,7 +80,7 @@ def _lent_slot(job: Job, own: Loop, thread: Lend) -> Generator[None, None, None]
         try:
             yield
         finally:
-            back = _Return(job)
+            back = Return(job)
             if not back.reached():
                 lane.scheduler.post(back.ask)
                 own.wait(back, job=job)
@@ -142,6 +119,7 @@ async def pause(target: Waitable, fix: str, timeout: float | None = None) -> boo
     own = me._lane.scheduler.loop
     enter(me, target, fix)
     lends = own is not None and own.is_here()
+    cancelled = False
     if lends:
         me._lane.lend(me)
     try:
@@ -149,9 +127,14 @@ async def pause(target: Waitable, fix: str, timeout: float | None = None) -> boo
     except GeneratorExit:  # by the collector, or given up: nothing can be awaited any more
         lends = False
         raise
+    except asyncio.CancelledError:
+        cancelled = lends
+        raise
     finally:
         turn = me._lane.take_back(me) if lends else None
         leave(me, target)
+        if cancelled and turn is None:
+            turn = await _turn_of_others(me)
         if turn is not None:
             await _although_cancelled(turn)
 
@@ -175,6 +158,17 @@ async def until(target: Waitable, timeout: float | None = None) -> bool:
             if timer is not None:
                 timer.cancel()
     return True
+
+
+async def _turn_of_others(job: Job) -> Turn | None:
+    """A cancelled `gather` raises with the first of its parts that ends, while the last one waits
+    for the slot: so each waits for that. They leave their waits in one pass over the loop."""
+    lease = job._lease
+    if lease is None or not lease.waits:
+        return None
+    with suppress(asyncio.CancelledError):  # one is on its way
+        await asyncio.sleep(0)
+    return lease.turn
 
 
 async def _although_cancelled(turn: Turn) -> None:
@@ -201,40 +195,6 @@ def _set(future: "asyncio.Future[None]") -> None:
             loop.call_soon_threadsafe(_set, future)
     except (asyncio.InvalidStateError, RuntimeError):
         pass  # told twice; cancelled, by a signal handler too, or closed, just now
-
-
-class _Return(Moment):
-    """A plain function in a worker thread wants the slot back that it lent; unless it was given
-    up: then its tool may be closed, and nobody there to answer."""
-
-    __slots__ = ("_asked", "_job", "_turn")
-
-    def __init__(self, job: Job) -> None:
-        super().__init__()
-        self._job = job
-        self._turn: Turn | None = None
-        self._asked = False
-
-    def ask(self) -> None:
-        """On the loop."""
-        self._turn = self._job._lane.take_back(self._job)
-        self._asked = True
-        if self._turn is None:
-            self.tell()
-        else:
-            self._turn.watch(self.tell)
-
-    def reached(self) -> bool:
-        granted = self._asked and (self._turn is None or self._turn.reached())
-        return granted or self._job.reached()
-
-    def watch(self, notify: Callable[[], None]) -> None:
-        super().watch(notify)
-        self._job.watch(notify)
-
-    def unwatch(self, notify: Callable[[], None]) -> None:
-        self._job.unwatch(notify)
-        super().unwatch(notify)
 
 
 def _running_job() -> Job | None:

@@ -214,6 +214,25 @@ async def by_timeout(node, tasks):
         return [await task for task in reversed(tasks)]
 
 
+async def by_impatient_gather(node, tasks):
+    """It is cancelled as a whole; a part that fails leaves the others waiting, and so does not."""
+
+    async def settled(task):
+        try:
+            return await task
+        except (Exception, asyncio.CancelledError) as error:
+            if asyncio.current_task().cancelling():
+                raise
+            return error
+
+    async with asyncio.timeout(node.patience):
+        results = await asyncio.gather(*map(settled, tasks))
+    for result in results:
+        if isinstance(result, BaseException):
+            raise result
+    return results
+
+
 async def by_task_group(node, tasks):
     async with asyncio.TaskGroup() as group:
         waits = [group.create_task(directly(node, [task])) for task in tasks]
@@ -257,6 +276,14 @@ def by_map(node, tasks):
 
 MAPPED = ("imap", "imap_unordered", by_map)
 WAYS = {
-    coroutine: [directly, by_gather, by_wait_for, by_timeout, by_task_group, *MAPPED[:2]],
+    coroutine: [
+        directly,
+        by_gather,
+        by_impatient_gather,
+        by_wait_for,
+        by_timeout,
+        by_task_group,
+        *MAPPED[:2],
+    ],
     function: [by_result, by_a_pool_of_its_own, by_map],
 }

@@ -95,21 +95,23 @@ def test_comers_back_are_served_in_the_order_in_which_they_came():
     assert log == order
 
 
+@pytest.mark.parametrize("parts", [1, 3])
 @pytest.mark.parametrize("way", ["cancel", "wait_for", "timeout"])
-def test_the_cancelled_wait_for_their_slot_as_well(way):
-    """They have to clean up, and do that in their slot."""
+def test_the_cancelled_wait_for_their_slot_as_well(way, parts):
+    """They have to clean up, and do that in their slot; `gather` raises with its first part."""
     bodies, log = Bodies(), []
 
     async def parent():
-        child = group.spawn(asyncio.Event().wait)
+        children = [group.spawn(asyncio.Event().wait) for _ in range(parts)]
+        wait = asyncio.gather(*children) if parts > 1 else children[0]
         try:
             if way == "wait_for":
-                await asyncio.wait_for(child, 0.005)
+                await asyncio.wait_for(wait, 0.005)
             elif way == "timeout":
                 async with asyncio.timeout(0.005):
-                    await child
+                    await wait
             else:
-                await child
+                await wait
         except (asyncio.CancelledError, TimeoutError):
             with bodies:
                 log.append("back")
