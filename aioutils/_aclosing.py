@@ -1,5 +1,7 @@
 """The end of an async generator: where it was iterated, not when the collector comes by."""
 
+from __future__ import annotations
+
 from collections.abc import AsyncIterator
 from typing import Any
 

@@ -5,6 +5,8 @@ Other threads reach this side by two ways only, a lane's line and the inbox, bot
 either started or cancelled, never both.
 """
 
+from __future__ import annotations
+
 import sys
 from concurrent.futures import Executor
 from contextvars import Context

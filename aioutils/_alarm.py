@@ -1,5 +1,7 @@
 """An alarm that is held back rings again: it would ring once, for a loop that may be blocked."""
 
+from __future__ import annotations
+
 import signal
 
 ALARM = int(getattr(signal, "SIGALRM", 0))

@@ -1,6 +1,8 @@
 """An async iterable as the source of a `map` or `imap`: pulled on the loop, by a job that holds no
 slot."""
 
+from __future__ import annotations
+
 from collections.abc import AsyncIterable, AsyncIterator
 from contextvars import copy_context
 from typing import Any

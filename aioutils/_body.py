@@ -5,6 +5,8 @@ taken back here, so that the counts of `asyncio.Task.cancelling()` stay true. Bu
 itself awaits what gives it the failure, it is left alone, and may catch that as in sync code.
 """
 
+from __future__ import annotations
+
 import asyncio
 from collections.abc import Coroutine
 from typing import Any

@@ -4,6 +4,8 @@ A wait decides it, never a spawn: in sync code a loop of our own, in async code 
 Where nothing of the family is under way, and nobody waits for it, the next wait may decide anew.
 """
 
+from __future__ import annotations
+
 import threading
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -32,7 +34,7 @@ class Tie:
 class Family(list["Bound"]):
     """Those that share a loop, which changes under its lock."""
 
-    def __init__(self, first: "Bound") -> None:
+    def __init__(self, first: Bound) -> None:
         super().__init__((first,))
         self.forked()
 
@@ -61,7 +63,7 @@ class Bound(Moment, Worker):
         self._due: bool = False
         self._family: Family = Family(self)
 
-    def join_family(self, other: "Bound") -> None:
+    def join_family(self, other: Bound) -> None:
         """Shares the other's loop; when all else is made, for somebody may be driving it."""
         family = other._family
         with family._lock:  # another thread may be binding it

@@ -7,6 +7,8 @@ Asked for from any thread, at any time. It takes effect where nothing runs besid
 or while that stands still.
 """
 
+from __future__ import annotations
+
 import weakref
 from collections.abc import Callable
 from functools import partial

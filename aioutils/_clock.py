@@ -6,6 +6,8 @@ their `time()`; `Timers` for others, such as uvloop's, whose timers follow a clo
 timers are kept here, and the loop has one of its own for the first of them, while it runs.
 """
 
+from __future__ import annotations
+
 import asyncio
 import heapq
 import math

@@ -3,6 +3,8 @@
 All of it happens on the loop; `_lost` and `_lose` where that runs no more.
 """
 
+from __future__ import annotations
+
 import asyncio
 from typing import TYPE_CHECKING
 

@@ -1,5 +1,7 @@
 """How the items of one `map` or `imap` run with `isolate=False`: by workers."""
 
+from __future__ import annotations
+
 import asyncio
 import sys
 from collections import deque
@@ -145,7 +147,7 @@ class Crew(Each):
             if get_referents(context)[-1] is not variables and _changed(before):
                 return
 
-    def _failed(self, item: "Item", error: BaseException) -> bool:
+    def _failed(self, item: Item, error: BaseException) -> bool:
         """Returns True if it ends the worker as well."""
         loop = self._scheduler.loop
         given_up = loop is None or not loop.is_here()

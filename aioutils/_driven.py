@@ -5,6 +5,8 @@ in any state; what is called from the event loop is on it. Each run begins with 
 for which everybody counts as due; what is left over from an earlier run does nothing.
 """
 
+from __future__ import annotations
+
 import asyncio
 import contextvars
 import threading

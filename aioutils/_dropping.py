@@ -6,6 +6,8 @@
 - at exit nothing is run any more, and nothing is said but failures that nobody has seen.
 """
 
+from __future__ import annotations
+
 import asyncio
 import atexit
 import gc

@@ -4,6 +4,8 @@
 All else happens on the loop.
 """
 
+from __future__ import annotations
+
 import sys
 from collections.abc import Iterable
 from contextvars import copy_context
@@ -23,7 +25,7 @@ class Each:
 
     def __init__(
         self,
-        scheduler: "Scheduler",
+        scheduler: Scheduler,
         order: Order,
         function: Any,
         star: bool,

@@ -13,6 +13,8 @@ them takes over:
 A loop that is run by others has no driver of ours: all sleep.
 """
 
+from __future__ import annotations
+
 import asyncio
 import threading
 from time import monotonic

@@ -4,6 +4,8 @@ Closing waits: leftovers are cancelled and clean up, contexts are left, the loop
 that; others who close wait for him, but none for whom he waits.
 """
 
+from __future__ import annotations
+
 import asyncio
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress

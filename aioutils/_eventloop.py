@@ -4,6 +4,8 @@ The only file that makes and closes event loops. It, `_runner` and `_clock` look
 private parts, and one line of `_admission` where a call would cost: each place says why.
 """
 
+from __future__ import annotations
+
 import asyncio
 import atexit
 import os
@@ -170,7 +172,7 @@ def _shut(loop: Standing) -> None:
         pass  # it starts a thread, which is refused then; its own threads have ended
 
 
-def _closes_generator(task: "asyncio.Task[Any]") -> bool:
+def _closes_generator(task: asyncio.Task[Any]) -> bool:
     """True of what asyncio starts for an async generator that was let go: its `aclose()`."""
     return type(task.get_coro()).__name__ == "async_generator_athrow"
 

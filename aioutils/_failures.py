@@ -5,6 +5,8 @@ was given to the user's own `on_error`. Added to on the loop; everything else fr
 dict's own operations are atomic).
 """
 
+from __future__ import annotations
+
 import asyncio
 import logging
 from collections.abc import Callable, Iterable
@@ -141,7 +143,7 @@ def note(error: BaseException, *texts: str) -> None:
         own["__notes__"] = [*old, *new]
 
 
-def as_info(error: BaseException) -> "tuple[type, BaseException, TracebackType | None]":
+def as_info(error: BaseException) -> tuple[type, BaseException, TracebackType | None]:
     """For logging, which asks an exception alone if it is true."""
     return type(error), error, error.__traceback__
 

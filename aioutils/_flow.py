@@ -3,6 +3,8 @@
 It pauses when enough of its items wait to be handed out, and lends its slot meanwhile.
 """
 
+from __future__ import annotations
+
 from collections import deque
 from collections.abc import AsyncIterable, Callable
 from contextvars import copy_context
@@ -29,7 +31,7 @@ class Flow(Task[None]):
     __slots__ = ("items",)
 
     def __init__(
-        self, scheduler: "Scheduler", source: AsyncIterable[Any], room: Moment, buffer: int
+        self, scheduler: Scheduler, source: AsyncIterable[Any], room: Moment, buffer: int
     ) -> None:
         work = self._pour(source, room, buffer)
         super().__init__(scheduler.main, work, copy_context(), _work.name_of(source))

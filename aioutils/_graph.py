@@ -3,6 +3,8 @@
 The graph is that of jobs and of what they wait for. Its edges change under `_lock`, in any thread.
 """
 
+from __future__ import annotations
+
 import os
 import threading
 from collections import Counter
@@ -34,7 +36,7 @@ class Lease:
         self.turn: Turn | None = None
 
 
-def enter(me: Job, target: Waitable, fix: str, blocked: "Election | None" = None) -> None:
+def enter(me: Job, target: Waitable, fix: str, blocked: Election | None = None) -> None:
     """The begin of a wait, or a DeadlockError; `blocked` is a loop that stands still for it."""
     with _lock:
         if blocked is None:

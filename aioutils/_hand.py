@@ -1,5 +1,7 @@
 """What is handed out of a finished job, and what becomes of failures: strategies side by side."""
 
+from __future__ import annotations
+
 import asyncio
 from concurrent.futures import CancelledError
 from typing import TYPE_CHECKING, Any
@@ -27,7 +29,7 @@ class Hand:
     failed_fast: bool = False  # it did
     _stand_in: BaseException | None = None  # for the failure, which was on its way then
 
-    def __init__(self, scheduler: "Scheduler", order: Order) -> None:
+    def __init__(self, scheduler: Scheduler, order: Order) -> None:
         self._scheduler = scheduler
         self._order = order
 
@@ -121,7 +123,7 @@ class Outcomes(Hand):
 class Collected(Outcomes):
     """The same for `map`: if it ends with an error, its list reaches nobody."""
 
-    def __init__(self, scheduler: "Scheduler", order: Order) -> None:
+    def __init__(self, scheduler: Scheduler, order: Order) -> None:
         super().__init__(scheduler, order)
         self._failed: list[Job] = []
 
@@ -164,7 +166,7 @@ class Results(Hand):
 
     plain = False
 
-    def __init__(self, scheduler: "Scheduler", order: Order, keep_none: bool, room: Moment) -> None:
+    def __init__(self, scheduler: Scheduler, order: Order, keep_none: bool, room: Moment) -> None:
         super().__init__(scheduler, order)
         self._keep_none = keep_none
         self._room = room

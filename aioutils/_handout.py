@@ -5,6 +5,8 @@ there is room, and where there is nothing to pull it waits until one of both has
 hands out of a job, and what becomes of failures, its `Hand` says.
 """
 
+from __future__ import annotations
+
 import asyncio
 import logging
 from collections import deque
@@ -40,7 +42,7 @@ class Handout(Waitable):
 
     def __init__(
         self,
-        tool: "Tool",
+        tool: Tool,
         order: Order,
         hand: Hand,
         source: Source | AsyncSource | None = None,

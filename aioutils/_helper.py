@@ -1,5 +1,7 @@
 """Who drives for a blocking call inside another running loop: a notebook's cell, say."""
 
+from __future__ import annotations
+
 import contextvars
 import threading
 from typing import TYPE_CHECKING
@@ -18,7 +20,7 @@ class NoHelper(RuntimeError):
 class Helper(Waitable):
     """A thread that drives for one whose own thread runs another loop, in its context."""
 
-    def __init__(self, loop: "Election", caller: Wait) -> None:
+    def __init__(self, loop: Election, caller: Wait) -> None:
         self._error: BaseException | None = None
         self._loop, self._target, self._caller = loop, caller.target, caller
         self._wait = Wait(loop, self)

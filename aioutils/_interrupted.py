@@ -1,5 +1,7 @@
 """Whose code a signal found: ours and asyncio's comes back by itself, a user's may not."""
 
+from __future__ import annotations
+
 from types import CodeType, FrameType
 from typing import Any
 

@@ -6,6 +6,8 @@ by whoever takes them off the list: the loop at the end of the work, or the one 
 late for it.
 """
 
+from __future__ import annotations
+
 import enum
 import os
 import threading
@@ -60,25 +62,25 @@ class Job(Waitable):
         "_work",  # what is to be awaited or called, until it starts
     )
 
-    items: "deque[Job] | None" = None  # of a job that has many results
-    _lane: "Lane"
-    _order: "Order | None"
+    items: deque[Job] | None = None  # of a job that has many results
+    _lane: Lane
+    _order: Order | None
     _work: Any
     _context: Context | None
     _name: str
     _outcome: Any
     _traceback: TracebackType | None
-    _runner: "asyncio.Task[None] | None"
-    _lease: "Lease | None"
+    _runner: asyncio.Task[None] | None
+    _lease: Lease | None
     _watchers: list[Callable[[], object]] | None
 
     def __init__(
         self,
-        lane: "Lane",
+        lane: Lane,
         work: Any,
         context: Context | None,
         name: str,
-        order: "Order | None" = None,
+        order: Order | None = None,
     ) -> None:
         self._lane = lane
         self._work = work
@@ -119,7 +121,7 @@ class Job(Waitable):
                 return
             notify()
 
-    def wanted(self, now: bool, by: "Job | None" = None) -> None:
+    def wanted(self, now: bool, by: Job | None = None) -> None:
         lane = self._lane
         if lane.wanted is None or (by is not None and by._order is self._order):
             return
@@ -129,7 +131,7 @@ class Job(Waitable):
         elif self in lane.wanted:  # pragma: no branch: else a fork came in between
             lane.wanted.remove(self)
 
-    def blockers(self) -> "Iterable[Waitable]":
+    def blockers(self) -> Iterable[Waitable]:
         """What must happen before this job can end."""
         if self._lease is not None:
             yield from tuple(self._lease.targets)

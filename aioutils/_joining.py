@@ -1,5 +1,7 @@
 """Joining a tool: the moment at which nothing is left to do, in both worlds."""
 
+from __future__ import annotations
+
 import asyncio
 from collections.abc import Callable, Iterable
 

@@ -5,6 +5,8 @@ for functions in worker threads. Lines are joined from any thread (`waiting.appe
 happens on the loop.
 """
 
+from __future__ import annotations
+
 from collections import deque
 from typing import TYPE_CHECKING
 
@@ -31,7 +33,7 @@ class Lane:
         "wanted",
     )
 
-    def __init__(self, scheduler: "Scheduler", size: int | None) -> None:
+    def __init__(self, scheduler: Scheduler, size: int | None) -> None:
         self.scheduler: Scheduler = scheduler
         self.size: int | None = size  # None: endless
         self.held: int = 0  # slots in use

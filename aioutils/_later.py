@@ -1,5 +1,7 @@
 """Signals that come in a finalizer come again after it."""
 
+from __future__ import annotations
+
 import _thread
 import contextlib
 import functools

@@ -9,6 +9,8 @@ wait, and is taken back before the last of them goes on.
 change on the loop of their task.
 """
 
+from __future__ import annotations
+
 import asyncio
 from collections.abc import Callable, Generator
 from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
@@ -183,7 +185,7 @@ async def _although_cancelled(turn: Turn) -> None:
         raise cancelled
 
 
-def _set(future: "asyncio.Future[None]") -> None:
+def _set(future: asyncio.Future[None]) -> None:
     loop = future.get_loop()
     # Closed: its tool was given up, and the collector hides from us who waits there.
     if loop.is_closed():

@@ -4,6 +4,8 @@ That is a timeout, what a signal handler raises, or an exit that a task raises: 
 cancelled and cleans up first. A second signal gives up whatever has not come to its end.
 """
 
+from __future__ import annotations
+
 import asyncio
 import threading
 from time import monotonic

@@ -1,5 +1,7 @@
 """`map` and its family: a function over many items, results as a list or one by one."""
 
+from __future__ import annotations
+
 import sys
 from collections.abc import AsyncIterable, Awaitable, Callable, Iterable
 from typing import Any, TypeVar, overload

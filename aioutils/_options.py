@@ -1,5 +1,7 @@
 """What a tool was told when it was made, checked at the user's line."""
 
+from __future__ import annotations
+
 from concurrent.futures import Executor
 from typing import Literal, get_args
 

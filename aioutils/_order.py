@@ -5,6 +5,8 @@ consumes. What waits to be handed out is `ended - taken`, two counts that have o
 that it can be told without a lock.
 """
 
+from __future__ import annotations
+
 import threading
 from collections import deque
 from collections.abc import Collection
@@ -67,7 +69,7 @@ class Order(Moment):
         """True if others are to be handed out before the results of `flow`."""
         return False
 
-    def is_full(self, most: int, lane: "Lane") -> bool:
+    def is_full(self, most: int, lane: Lane) -> bool:
         """True if nothing new of the lane is to start, and something comes without it."""
         return self.backlog() >= most
 
@@ -194,7 +196,7 @@ class SpawnOrder(Order):
     def is_behind(self, flow: Job) -> bool:
         return not (self._line and self._line[0] is flow)
 
-    def is_full(self, most: int, lane: "Lane") -> bool:
+    def is_full(self, most: int, lane: Lane) -> bool:
         if self.backlog() < most:
             return False
         if self.ready():

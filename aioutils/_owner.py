@@ -7,6 +7,8 @@ A tool that nobody holds any more, while somebody runs its loop, is an orphan: a
 closes it, and whoever leaves the loop to orphans alone drives until they are closed.
 """
 
+from __future__ import annotations
+
 import asyncio
 import os
 import threading
@@ -36,7 +38,7 @@ class Worker(Waitable):
 
     def pump(self) -> None: ...
     def wake(self) -> None: ...
-    def unfinished(self) -> "Sequence[Job]":
+    def unfinished(self) -> Sequence[Job]:
         raise AssertionError(type(self))
 
     def cancel_all(self) -> None: ...
@@ -49,7 +51,7 @@ class Worker(Waitable):
         raise AssertionError(type(self))
 
 
-def winding_down(workers: "Iterable[Worker]") -> "Generator[Waitable, None, None]":
+def winding_down(workers: Iterable[Worker]) -> Generator[Waitable, None, None]:
     """Cancels what is unfinished, with time for what its clean-up spawns and waits for; what is
     left then never starts, or it would go on for ever. Yields what is to be waited for."""
     workers = tuple(workers)
@@ -223,9 +225,9 @@ class Owner:
 
 
 # Those that a fork must reach; each comes in when it is wholly made.
-_all: "weakref.WeakSet[Owner]" = weakref.WeakSet()
+_all: weakref.WeakSet[Owner] = weakref.WeakSet()
 # By the id of the event loop, which its owner holds: the id can't be taken by another meanwhile.
-_owners: "weakref.WeakValueDictionary[int, Owner]" = weakref.WeakValueDictionary()
+_owners: weakref.WeakValueDictionary[int, Owner] = weakref.WeakValueDictionary()
 
 
 _pid = os.getpid()

@@ -11,6 +11,8 @@ did. So, for each function that waits, one call more runs in a thread of the too
 Entered from any thread; the lock is never held while something else is called.
 """
 
+from __future__ import annotations
+
 import os
 import threading
 import weakref
@@ -40,12 +42,12 @@ class Place:
         self._elsewhere: set[Submission] = set()  # calls in threads of a tool's own
 
     @classmethod
-    def of(cls, executor: Executor) -> "Place":
+    def of(cls, executor: Executor) -> Place:
         """By identity: executors may be equal, or not hashable."""
         place = _places.get(id(executor))
         return _places.setdefault(id(executor), cls(executor)) if place is None else place
 
-    def submit(self, work: Callable[[], Any], spare: Executor) -> "Submission":
+    def submit(self, work: Callable[[], Any], spare: Executor) -> Submission:
         """Has it called by the executor, or by `spare` while a thread of the executor is lent."""
         executor = self._executor()
         assert executor is not None  # the tool, or the marked function, holds it
@@ -71,7 +73,7 @@ class Place:
         finally:
             self._waiting.remove(me)
 
-    def leave(self, submission: "Submission") -> None:
+    def leave(self, submission: Submission) -> None:
         """A call that ran elsewhere has ended."""
         self._elsewhere.discard(submission)
         self._move_one()
@@ -85,7 +87,7 @@ class Place:
         self._line.clear()
         self._elsewhere.clear()
 
-    def _may_go_elsewhere(self, submission: "Submission") -> bool:
+    def _may_go_elsewhere(self, submission: Submission) -> bool:
         with self._lock:
             may = len(self._elsewhere) < len(self._waiting)
             if may:
@@ -98,7 +100,7 @@ class Place:
                 return
             self._elsewhere.discard(submission)
 
-    def _first_in_line(self) -> "Submission | None":
+    def _first_in_line(self) -> Submission | None:
         with self._lock:
             if len(self._elsewhere) >= len(self._waiting):
                 return None

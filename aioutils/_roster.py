@@ -4,6 +4,8 @@ Asked from any thread. A job on its way from waiting to running is in neither pl
 so whoever moves it, and whoever looks at both, holds the lock.
 """
 
+from __future__ import annotations
+
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable
@@ -111,7 +113,7 @@ class Roster(Bound):
         """True while somebody only waits for the end: nobody need hand anything out then."""
         return self._hasty > 0
 
-    def has_room(self, order: "Order | None", starting: dict["Order", int], more: int = 1) -> bool:
+    def has_room(self, order: Order | None, starting: dict[Order, int], more: int = 1) -> bool:
         """True if so many more items of an imap may start: they may end at once, as may those that
         are `starting`. Nobody may take results if somebody waits for the last task."""
         if order is None or order.buffer is None:

@@ -1,5 +1,7 @@
 """The asyncio task that runs a job: how it starts, and how one ends that nobody will run again."""
 
+from __future__ import annotations
+
 import asyncio
 import sys
 import types
@@ -11,10 +13,10 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from ._job import Job
 
-current: "ContextVar[Job | None]" = ContextVar("aioutils.current", default=None)  # whose code runs
+current: ContextVar[Job | None] = ContextVar("aioutils.current", default=None)  # whose code runs
 
 # Tasks that asyncio takes for unfinished, but whose coroutine was closed: they can't be cancelled.
-forgotten: "weakref.WeakSet[asyncio.Task[Any]]" = weakref.WeakSet()
+forgotten: weakref.WeakSet[asyncio.Task[Any]] = weakref.WeakSet()
 
 # Before 3.12 a task takes its first step a pass later.
 LAZY = sys.version_info < (3, 12)
@@ -22,7 +24,7 @@ LAZY = sys.version_info < (3, 12)
 if sys.version_info >= (3, 12):  # pragma: no cover: each version has one of the two
     # Makes an asyncio task, and takes its first step at once. On the running loop. The class
     # itself, with `eager_start=True` at the call: a partial costs a fifth of the start.
-    start: Callable[..., "asyncio.Task[None]"] = asyncio.Task
+    start: Callable[..., asyncio.Task[None]] = asyncio.Task
 
     async def started() -> None:
         """The first that `run` awaits."""
@@ -35,7 +37,7 @@ else:  # pragma: no cover
         loop: asyncio.AbstractEventLoop | None,
         context: Context | None,
         eager_start: bool,
-    ) -> "asyncio.Task[None]":
+    ) -> asyncio.Task[None]:
         run.send(None)  # into its `try`, so that not even an early cancellation misses the end
         return asyncio.Task(run, loop=loop, name="job", context=context)  # else it formats one
 
@@ -44,14 +46,14 @@ else:  # pragma: no cover
         yield
 
 
-def disown(task: "asyncio.Task[None]") -> "asyncio.Task[None]":
+def disown(task: asyncio.Task[None]) -> asyncio.Task[None]:
     """Private because who owns the task says what is to be said if the collector finds it
     pending; asyncio would, in words that mean nothing to the user."""
     task._log_destroy_pending = False  # type: ignore[attr-defined]
     return task
 
 
-def forget(task: "asyncio.Task[Any]") -> None:
+def forget(task: asyncio.Task[Any]) -> None:
     """Ends a task that will never be run again, as far as that is possible without its loop."""
     forgotten.add(task)
     exhaust(task.get_coro())

@@ -6,6 +6,8 @@ It knows no threads and starts no loop. Who may call what:
 - on the loop, or where nobody runs it and nobody can: everything else.
 """
 
+from __future__ import annotations
+
 import contextlib
 import os
 import weakref
@@ -24,7 +26,7 @@ from .errors import ClosedError
 class Scheduler(Cancelling):
     __slots__ = ("_stopping", "dropped", "origins", "thread")
 
-    def __init__(self, options: Options, within: "Scheduler | None", order: Order | None) -> None:
+    def __init__(self, options: Options, within: Scheduler | None, order: Order | None) -> None:
         super().__init__(options, order)
         # Where jobs were spawned, if somebody wants to know.
         self.origins: weakref.WeakKeyDictionary[Job, str] | None = None
@@ -150,7 +152,7 @@ class Scheduler(Cancelling):
             self._threads = None
 
 
-_all: "weakref.WeakSet[Scheduler]" = weakref.WeakSet()
+_all: weakref.WeakSet[Scheduler] = weakref.WeakSet()
 
 
 def _after_fork() -> None:

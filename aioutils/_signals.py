@@ -12,6 +12,8 @@ thread, between any two bytecodes, and so takes no lock.
 
 # Private, because `signal` turns numbers into members of enums, before and after: that costs
 # several times what is done in between, and each wait comes here.
+from __future__ import annotations
+
 import _signal  # type: ignore[import-not-found]
 import asyncio
 import contextlib
@@ -33,7 +35,7 @@ _Handler = Callable[[int, FrameType | None], Any]
 _NAMES = ("SIGINT", "SIGTERM", "SIGUSR1", "SIGALRM")
 _HELD = [int(getattr(signal, name)) for name in _NAMES if hasattr(signal, name)]
 
-_innermost: "Signals | None" = None
+_innermost: Signals | None = None
 _wakeup = -1  # the descriptor that we have signals written to
 
 
@@ -77,7 +79,7 @@ class Signals:
         self._wakes: bool = False  # signals are written to a descriptor for it
         self.active: bool = False  # in the main thread
 
-    def __enter__(self) -> "Signals":
+    def __enter__(self) -> Signals:
         global _innermost
         # Not current_thread(): in a thread that is ending it makes one up, which stays for ever.
         if threading.get_ident() != threading.main_thread().ident:
@@ -143,7 +145,7 @@ class Signals:
             finally:
                 del error
 
-    def _holding(self) -> "list[Signals]":
+    def _holding(self) -> list[Signals]:
         """Those that hold signals back: this one, and those around it first."""
         around = [] if self._outer is None else self._outer._holding()
         return [*around, self] if self.active else around

@@ -4,6 +4,8 @@ A plain iterable is pulled in the thread that consumes, outside of the running l
 block, iterate a tool, or be a database cursor.
 """
 
+from __future__ import annotations
+
 import os
 import threading
 import weakref
@@ -67,7 +69,7 @@ class Items:
         self.over, self.error = True, CancelledError("the parent process goes on with these items")
 
 
-_all: "weakref.WeakSet[Items]" = weakref.WeakSet()
+_all: weakref.WeakSet[Items] = weakref.WeakSet()
 
 
 class Source(Items):

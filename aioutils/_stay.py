@@ -4,6 +4,8 @@ One asyncio task enters it, parks, and leaves it: entered in one task and left i
 not reset its context variables. It takes no slot and does not count as a task of the tool.
 """
 
+from __future__ import annotations
+
 import asyncio
 from collections.abc import Callable, Iterable
 from contextlib import AbstractAsyncContextManager, suppress
@@ -22,7 +24,7 @@ if TYPE_CHECKING:
 class Stay(Job):
     __slots__ = ("_door", "_leaving", "inside")
 
-    def __init__(self, scheduler: "Scheduler", manager: AbstractAsyncContextManager[Any]) -> None:
+    def __init__(self, scheduler: Scheduler, manager: AbstractAsyncContextManager[Any]) -> None:
         super().__init__(
             scheduler.parking, self._stay(manager), copy_context(), f"context {manager!r}"
         )
@@ -37,7 +39,7 @@ class Stay(Job):
                 self._door = asyncio.get_running_loop().create_future()
                 await self._door
 
-    def entering(self) -> "Steps[None]":
+    def entering(self) -> Steps[None]:
         self._lane.scheduler.park(self)
         try:
             yield self.inside

@@ -5,6 +5,8 @@ It is a generator that yields what it waits for. `run` waits in sync code; what 
 loop; a cancellation is raised at the end.
 """
 
+from __future__ import annotations
+
 import asyncio
 import operator
 import sys

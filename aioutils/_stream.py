@@ -1,5 +1,7 @@
 """An iterator over results: two short ends of a `Handout`, in sync code and in async code."""
 
+from __future__ import annotations
+
 import asyncio
 from typing import Any, Generic, Self, TypeVar
 
@@ -112,7 +114,7 @@ class Stream(Handout, Closing, Generic[T]):
         finally:
             del self, error
 
-    def __aiter__(self) -> "Stream[T]":
+    def __aiter__(self) -> Stream[T]:
         return self
 
     async def __anext__(self) -> T:

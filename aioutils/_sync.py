@@ -1,5 +1,7 @@
 """`f.sync` of a dual `f`: calls it from sync code, and looks like a function that is not async."""
 
+from __future__ import annotations
+
 import inspect
 import operator
 from collections.abc import AsyncIterable, Awaitable, Callable
@@ -22,7 +24,7 @@ _SHARED = {"__name__", "__defaults__", "__kwdefaults__", "__globals__"}
 
 
 class Sync(Generic[P, T_co]):
-    def __init__(self, dual: "Dual[P, Any]") -> None:
+    def __init__(self, dual: Dual[P, Any]) -> None:
         self._dual = dual
         self.__doc__ = dual.__doc__
         self.__module__ = dual.__module__
@@ -73,11 +75,9 @@ class SyncAttribute:
     """`sync` of all duals. No property, so that `unittest.mock.patch.object` can replace it."""
 
     @overload
-    def __get__(self, dual: "Dual[P, Awaitable[T]]", owner: Any = None) -> Sync[P, T]: ...
+    def __get__(self, dual: Dual[P, Awaitable[T]], owner: Any = None) -> Sync[P, T]: ...
     @overload
-    def __get__(
-        self, dual: "Dual[P, AsyncIterable[T]]", owner: Any = None
-    ) -> Sync[P, Stream[T]]: ...
+    def __get__(self, dual: Dual[P, AsyncIterable[T]], owner: Any = None) -> Sync[P, Stream[T]]: ...
     def __get__(self, dual: Any, owner: Any = None) -> Any:
         if dual is None:
             return self

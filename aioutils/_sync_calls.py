@@ -7,6 +7,8 @@
 - An iteration has its loop for as long as it lasts, even if its thread ends before it.
 """
 
+from __future__ import annotations
+
 import atexit
 import logging
 import sys
@@ -41,7 +43,7 @@ _FIX = "Iterate outside of it; in async code write 'async for'."
 class SyncCalls(Tool):
     """The calls that run on one loop; `within` another one's, those of one iteration."""
 
-    def __init__(self, within: "SyncCalls | None" = None) -> None:
+    def __init__(self, within: SyncCalls | None = None) -> None:
         options = Options(
             self, on_error="continue", on_exit="cancel", executor=None, loop_factory=None
         )

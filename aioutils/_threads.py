@@ -12,6 +12,8 @@ interpreter from ending after a second Ctrl-C. What holds:
 `submit` and `shutdown` are called by one thread at a time; `_idle` is shared with the workers.
 """
 
+from __future__ import annotations
+
 import asyncio
 import itertools
 import threading
@@ -59,7 +61,7 @@ class Threads(Executor):
         """In the child, which has one of the threads at most: the one that forked ends."""
         self._closed = True
 
-    def _done(self, worker: "_Worker") -> None:
+    def _done(self, worker: _Worker) -> None:
         self._idle.append(worker)
         if self._closed:  # shutdown may have missed it; a second None does no harm
             worker.jobs.put(None)
@@ -157,14 +159,14 @@ async def _end_of(future: Future[Any]) -> asyncio.CancelledError | None:
         del cancelled
 
 
-def _tell(loop: asyncio.AbstractEventLoop, waiter: "asyncio.Future[None]", _: Any) -> None:
+def _tell(loop: asyncio.AbstractEventLoop, waiter: asyncio.Future[None], _: Any) -> None:
     try:
         loop.call_soon_threadsafe(_set, waiter)
     except RuntimeError:
         pass  # the loop was given up and closed
 
 
-def _set(waiter: "asyncio.Future[None]") -> None:
+def _set(waiter: asyncio.Future[None]) -> None:
     if not waiter.done():
         waiter.set_result(None)
 

@@ -1,5 +1,7 @@
 """What all four tools have in common: spawning, counting, cancelling, failures, closing."""
 
+from __future__ import annotations
+
 import asyncio
 import sys
 from collections.abc import Awaitable, Callable
@@ -33,7 +35,7 @@ class Tool:
     _scheduler: Scheduler
 
     def _set_up(
-        self, options: Options, within: "Tool | None" = None, order: Order | None = None
+        self, options: Options, within: Tool | None = None, order: Order | None = None
     ) -> None:
         if within is not None and not isinstance(within, Tool):
             raise TypeError(f"{options.kind}(within=...) is another tool, not {within!r}")

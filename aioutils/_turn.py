@@ -3,6 +3,8 @@
 All of it happens on the loop of the job; a function's thread waits there for its `Return`.
 """
 
+from __future__ import annotations
+
 from collections.abc import Callable
 
 from ._job import Job

@@ -5,6 +5,8 @@ All changes happen on a loop, so a notification comes from there; a `Wait` passe
 thread, wherever that is: in the loop, which it stops, or asleep, which it wakes.
 """
 
+from __future__ import annotations
+
 import threading
 from collections.abc import Callable, Iterable
 from contextlib import suppress
@@ -37,10 +39,10 @@ class Waitable:
     def unwatch(self, notify: Callable[[], None]) -> object:
         """The end of watching."""
 
-    def wanted(self, now: bool, by: "Job | None" = None) -> None:
+    def wanted(self, now: bool, by: Job | None = None) -> None:
         """Somebody waits for it, from now on, or no more: a job, or one outside of all tasks."""
 
-    def blockers(self) -> "Iterable[Waitable]":
+    def blockers(self) -> Iterable[Waitable]:
         """What must be reached before; for finding those who wait for themselves."""
         return ()
 
@@ -121,7 +123,7 @@ class Wait:
 
     __slots__ = ("_loop", "_mailbox", "helper", "target", "thread")
 
-    def __init__(self, loop: "Election", target: Waitable | None) -> None:
+    def __init__(self, loop: Election, target: Waitable | None) -> None:
         self._loop = loop
         self.thread: int | None = threading.get_ident()
         self.target = target
@@ -201,7 +203,7 @@ class Hold(Wait):
 class Passes(Moment):
     """One look at everything: I/O, then new work, then the first steps of that work."""
 
-    def __init__(self, loop: "Election", passes: int = 3) -> None:
+    def __init__(self, loop: Election, passes: int = 3) -> None:
         super().__init__()
         self._owner, self._loop, self._left = loop, loop.event_loop, passes
         self._loop.call_soon_threadsafe(self._next)

@@ -1,5 +1,7 @@
 """What aioutils warns of, with the line of the user's that it is about."""
 
+from __future__ import annotations
+
 import asyncio
 import os
 import sys
@@ -7,7 +9,7 @@ import warnings
 import weakref
 
 _HERE = os.path.dirname(__file__)
-_warned: "weakref.WeakSet[asyncio.AbstractEventLoop]" = weakref.WeakSet()
+_warned: weakref.WeakSet[asyncio.AbstractEventLoop] = weakref.WeakSet()
 
 
 def warn_blocked() -> None:

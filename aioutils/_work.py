@@ -3,6 +3,8 @@
 Everything else is refused here, at the user's line, and a coroutine that is refused is closed.
 """
 
+from __future__ import annotations
+
 import asyncio
 import functools
 import inspect

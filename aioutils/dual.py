@@ -1,5 +1,7 @@
 """@dual: async functions that sync code can call too."""
 
+from __future__ import annotations
+
 import functools
 import inspect
 import operator
@@ -54,18 +56,14 @@ class Dual(Generic[P, R_co]):
     # a staticmethod. A protocol in the first and third, or mypy would ignore what S is.
     @overload
     def __get__(
-        self: "_Bindable[type[Any], Q, R]", instance: None, owner: type[Any]
-    ) -> "Dual[Q, R]": ...
+        self: _Bindable[type[Any], Q, R], instance: None, owner: type[Any]
+    ) -> Dual[Q, R]: ...
     @overload
     def __get__(self, instance: None, owner: type[Any]) -> Self: ...
     @overload
-    def __get__(
-        self: "_Bindable[type[S], Q, R]", instance: S, owner: Any = None
-    ) -> "Dual[Q, R]": ...
+    def __get__(self: _Bindable[type[S], Q, R], instance: S, owner: Any = None) -> Dual[Q, R]: ...
     @overload
-    def __get__(
-        self: "Dual[Concatenate[S, Q], R]", instance: S, owner: Any = None
-    ) -> "Dual[Q, R]": ...
+    def __get__(self: Dual[Concatenate[S, Q], R], instance: S, owner: Any = None) -> Dual[Q, R]: ...
     @overload
     def __get__(self, instance: object, owner: Any = None) -> Self: ...
     def __get__(self, instance: Any, owner: Any = None) -> Any:

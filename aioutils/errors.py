@@ -4,6 +4,8 @@ What your tasks raise reaches you as itself (or in an ``ExceptionGroup`` from ``
 arguments are ``TypeError`` and ``ValueError``. The classes here are all ``RuntimeError``.
 """
 
+from __future__ import annotations
+
 import asyncio
 import concurrent.futures
 

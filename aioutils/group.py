@@ -1,5 +1,7 @@
 """Group: any number of tasks, joined together."""
 
+from __future__ import annotations
+
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Executor
 from typing import Any

@@ -1,5 +1,7 @@
 """Pool: a group of which only so many tasks run at once."""
 
+from __future__ import annotations
+
 from concurrent.futures import Executor
 
 from ._eventloop import LoopFactory

@@ -1,5 +1,7 @@
 """Task, the handle of what was spawned."""
 
+from __future__ import annotations
+
 import asyncio
 import logging
 from collections.abc import Callable, Generator
@@ -89,7 +91,7 @@ class Task(Job, Generic[T]):
         finally:
             del self  # as in `result`
 
-    def add_done_callback(self, callback: "Callable[[Task[T]], object]") -> None:
+    def add_done_callback(self, callback: Callable[[Task[T]], object]) -> None:
         """Has `callback(task)` called when the task ends, or now if it has.
 
         It is called on the loop, in the thread that drives, and must not wait: nothing else runs

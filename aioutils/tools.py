@@ -1,5 +1,7 @@
 """Small helpers around the tools."""
 
+from __future__ import annotations
+
 from collections.abc import Callable
 from concurrent.futures import Executor
 from typing import ParamSpec, TypeVar

@@ -1,5 +1,7 @@
 """Yielder and OrderedYielder: results handed out one by one, while the rest still runs."""
 
+from __future__ import annotations
+
 from collections.abc import AsyncIterable, Awaitable, Callable
 from concurrent.futures import Executor
 from inspect import CO_COROUTINE
