@@ -19,20 +19,26 @@ from functools import partial
 from ._graph import check, enter, leave
 from ._job import Job
 from ._loop import Loop
-from ._place import lending
+from ._place import asked_to_end, knows, lending
 from ._runner import current as current
 from ._turn import Return, Turn
-from ._waiting import Waitable, Waking
-from .errors import DeadlockError
+from ._waiting import AnyOf, Waitable, Waking
+from .errors import DeadlockError, cancelled
 
 Lend = Callable[[], AbstractContextManager[None]]
 
 
-def block(loop: Loop, target: Waitable, timeout: float | None, fix: str) -> bool:
-    """Waits in sync code; `loop` is the one that has to run for it. False: time is up."""
+def block(
+    loop: Loop, target: Waitable, timeout: float | None, fix: str, *, patient: bool = False
+) -> bool:
+    """Waits in sync code; `loop` is the one that has to run for it. False: time is up. The first
+    wait of a function that is cancelled is broken off, unless it is `patient`."""
+    me = _running_job()
+    asked = None if patient or me is None or asyncio._get_running_loop() else asked_to_end()
+    if asked is not None:
+        _break_off(me, target)
     if target.reached():
         return True
-    me = _running_job()
     refuse(loop, target, fix)
     if me is None:
         target.wanted(True)
@@ -46,20 +52,33 @@ def block(loop: Loop, target: Waitable, timeout: float | None, fix: str) -> bool
     here = own.is_here()  # an async task blocks its loop to wait on another one
     outer = own.blocked_by  # of a signal handler in such a wait
     lend = partial(_lent, me, own, None if here else lending())
+    goal = target if asked is None else AnyOf((target, asked))
     enter(me, target, fix, own if here else None)
     try:
         if target.lends:
             with lend():
-                return loop.wait(target, timeout, job=me)
-        loop.callers.append(lend)
-        try:
-            return loop.wait(target, timeout, job=me)
-        finally:
-            loop.callers.remove(lend)
+                ended = loop.wait(goal, timeout, job=me)
+        else:
+            loop.callers.append(lend)
+            try:
+                ended = loop.wait(goal, timeout, job=me)
+            finally:
+                loop.callers.remove(lend)
     finally:
         if here:
             own.blocked_by = outer
         leave(me, target)
+    if asked is not None:
+        _break_off(me, target)
+    return ended
+
+
+def _break_off(me: Job | None, target: Waitable) -> None:
+    """If the function that runs here was asked to end, it learns of that, once: what it waited for
+    may have come as well, or have been cancelled with it."""
+    if me is not None and me._lane.scheduler.was_asked(me):
+        knows()
+        raise cancelled(f"{me!r}, which was to wait for {target!r}")
 
 
 @contextmanager

@@ -23,6 +23,7 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from contextvars import Context
 from typing import Any
 
+from ._waiting import Event
 from ._work import Call
 
 
@@ -184,17 +185,19 @@ class InContext:
     """A call with the context variables of its task. In another process, where these can't go,
     it arrives as the call alone."""
 
-    __slots__ = ("_call", "_context", "_place")
+    __slots__ = ("_asked", "_call", "_context", "_place")
 
-    def __init__(self, call: Call, context: Context, place: Place | None) -> None:
-        self._call, self._context, self._place = call, context, place
+    def __init__(self, call: Call, context: Context, place: Place | None, asked: Event) -> None:
+        self._call, self._context, self._place, self._asked = call, context, place, asked
 
     def __call__(self) -> Any:
-        outer, _here.place = _here.place, self._place
+        outer = _here.place, _here.asked
+        _here.place, _here.asked = self._place, self._asked
         try:
             return self._context.run(self._call)
         finally:
-            _here.place = outer  # of an executor that calls at once, in a thread of another one
+            # Of an executor that calls at once, in a thread of another one.
+            _here.place, _here.asked = outer
             del self  # the frames of a failure lead to this one
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -203,6 +206,7 @@ class InContext:
 
 class _Here(threading.local):
     place: Place | None = None  # in whose thread, or for whom, a function runs
+    asked: Event | None = None  # to end; until its wait was broken off
 
 
 _here = _Here()
@@ -212,6 +216,16 @@ def lending() -> Callable[[], AbstractContextManager[None]]:
     """What lends the calling thread, from whatever thread, if it is one of an executor's."""
     place = _here.place
     return nullcontext if place is None else place.lending
+
+
+def asked_to_end() -> Event | None:
+    """What comes when the function that runs in this thread is cancelled; None once it knows."""
+    return _here.asked
+
+
+def knows() -> None:
+    """It was told, by a wait that was broken off: what it waits for now is its clean-up."""
+    _here.asked = None
 
 
 def _after_fork() -> None:

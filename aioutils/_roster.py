@@ -151,14 +151,23 @@ class Roster(Bound):
                     waiting = waiting or len(calls.waiting) > calls.dead
                 telling = self._telling and not (self.loop is not None and self.loop.is_here())
                 if not (waiting or telling or self.running or self._inbox):
-                    return True
+                    if not (self.parked and self.leaving()):
+                        return True
         return self.gone.reached()  # what came after that nobody will do
 
     def reached(self) -> bool:
         return self.is_idle()
 
+    def leaving(self) -> list[Job]:
+        """What is parked, was asked to end, and cleans up: the source of an iteration, say."""
+        return [job for job in tuple(self.parked) if self.was_asked(job) and not job.reached()]
+
+    def was_asked(self, job: Job | None) -> bool:
+        """True if it was asked to end."""
+        raise AssertionError(type(self))
+
     def blockers(self) -> Iterable[Waitable]:
-        return self.unfinished()
+        return [*self.unfinished(), *self.leaving()]
 
     def _has_begun(self) -> bool:
         with self._lock:

@@ -12,7 +12,7 @@ from contextlib import AbstractAsyncContextManager, suppress
 from contextvars import copy_context
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from ._job import CANCELLED, DONE, Job
+from ._job import FAILED, Job
 from ._waiting import Moment, Waitable
 from .errors import ClosedError, cancelled
 
@@ -60,16 +60,19 @@ class Stay(Job):
         scheduler.failures.see(self)
         with suppress(ValueError):  # who closes the tool just now takes all off the list
             scheduler.unpark(self)
-        if self._state is CANCELLED:
-            raise cancelled(f"{self!r} of {scheduler!r}")
-        if self._state is DONE:
-            raise ClosedError(f"{scheduler!r} was closed meanwhile, and {self!r} was left again")
-        raise self.error()
+        if self._state is FAILED:
+            raise self.error()
+        if self._leaving:
+            raise ClosedError(f"{scheduler!r} was closed meanwhile, and {self!r} with it")
+        raise cancelled(f"{self!r} of {scheduler!r}")
 
     def leave(self) -> None:
-        """On the loop."""
+        """On the loop. What is still being entered is cancelled."""
         self._leaving = True
-        if self._door is not None and not self._door.done():
+        if self._door is None:
+            if not self.inside.reached():
+                self._lane.scheduler.ask(self)
+        elif not self._door.done():
             self._door.set_result(None)
 
 

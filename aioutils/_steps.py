@@ -24,9 +24,10 @@ T = TypeVar("T")
 Steps = Generator[Waitable, None, T]
 
 
-def run(steps: Steps[T], scheduler: Scheduler, fix: str) -> T:
-    """In sync code."""
-    return _run(steps, lambda target: scheduler.block(target, None, fix))
+def run(steps: Steps[T], scheduler: Scheduler, fix: str, *, patient: bool = True) -> T:
+    """In sync code. Not `patient`: if it is a function that runs it, its cancellation is thrown
+    into the procedure as well."""
+    return _run(steps, lambda target: scheduler.block(target, None, fix, patient=patient))
 
 
 def run_in_finalizer(steps: Steps[T], scheduler: Scheduler, fix: str) -> T:
@@ -35,7 +36,7 @@ def run_in_finalizer(steps: Steps[T], scheduler: Scheduler, fix: str) -> T:
 
     def wait(target: Waitable) -> None:
         loop, begun = scheduler.bound(), monotonic()
-        while not block(loop, target, 0.1, fix):
+        while not block(loop, target, 0.1, fix, patient=True):
             if loop.is_stuck(begun):
                 scheduler.abandon()
                 warn_dropped(repr(scheduler))

@@ -15,6 +15,7 @@ import sys
 import threading
 import time
 from collections.abc import AsyncIterable, Awaitable, Callable
+from concurrent.futures import CancelledError
 from contextvars import copy_context
 from queue import SimpleQueue
 from typing import Any, TypeVar
@@ -60,7 +61,8 @@ class SyncCalls(Tool):
         except BaseException as error:
             if call is None:  # it came before
                 raise
-            call.cancel()  # if it could not even begin
+            if call.cancel() and isinstance(error, CancelledError):  # of the function that waited
+                self._scheduler.block(call, None, _FIX, patient=True)
             failure = _unseen(call)
             if failure is not None and failure is not error:
                 note(error, f"in its clean-up {name} failed: {shown(failure)}")

@@ -26,6 +26,7 @@ from queue import SimpleQueue
 from typing import Any
 
 from ._place import InContext, Place
+from ._waiting import Event
 from ._work import Call, close, is_awaitable
 
 _numbers = itertools.count(1)
@@ -101,11 +102,12 @@ async def call(
     executor = executor if work.executor is None else work.executor  # it may be falsy
     place = None if executor is None else Place.of(executor)
     context = copy_context()
-    carried = InContext(work, context, place)
+    asked = Event()
+    carried = InContext(work, context, place, asked)
     future = threads.submit(carried) if place is None else place.submit(carried, threads)
     threads.calls += 1
     try:
-        cancelled = await _end_of(future)
+        cancelled = await _end_of(future, asked)
     finally:
         threads.calls -= 1
     failure: BaseException | None = None
@@ -139,9 +141,9 @@ def _adopt(context: Context) -> None:
             variable.set(value)
 
 
-async def _end_of(future: Future[Any]) -> asyncio.CancelledError | None:
+async def _end_of(future: Future[Any], asked: Event) -> asyncio.CancelledError | None:
     """Waits for its end, and returns the cancellation that came meanwhile: a function that runs
-    can't be stopped, and its slot is taken until it ends."""
+    can't be stopped, and its slot is taken until it ends. But it is `asked`, where it waits."""
     loop = asyncio.get_running_loop()
     cancelled: asyncio.CancelledError | None = None
     try:
@@ -152,7 +154,8 @@ async def _end_of(future: Future[Any]) -> asyncio.CancelledError | None:
                 await waiter
             except asyncio.CancelledError as error:
                 cancelled = error
-                future.cancel()
+                if not future.cancel():
+                    asked.come()
         return cancelled
     finally:
         future.cancel()  # given up; what is done does not mind

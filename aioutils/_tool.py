@@ -118,7 +118,7 @@ class Tool:
         scheduler = self._opened()
         stay = Stay(scheduler, manager)
         try:
-            run(stay.entering(), scheduler, _FIX)
+            run(stay.entering(), scheduler, _FIX, patient=False)
             if stay.reached():
                 stay.did_not_enter()
             return stay.inside.value  # type: ignore[no-any-return]

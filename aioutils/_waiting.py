@@ -118,6 +118,11 @@ class AllOf(Waitable):
         return self._waitables
 
 
+class AnyOf(AllOf):
+    def reached(self) -> bool:
+        return any(waitable.reached() for waitable in self._waitables)
+
+
 class Wait:
     """One thread's wait: told by stopping the loop if it drives, else through its mailbox."""
 

@@ -54,9 +54,10 @@ class Task(Job, Generic[T]):
         """Asks the task to end, and returns False if it already had.
 
         What has not started never will. What runs gets `asyncio.CancelledError` at its `await`
-        the next time the tool is driven, and its ``finally`` blocks run; a function in a worker
-        thread can't be stopped and runs to its end. Called again, it cancels the clean-up too;
-        the end of the tool does not, it waits for that.
+        the next time the tool is driven, and its ``finally`` blocks run. A function in a worker
+        thread can't be stopped, but where it waits for a task, a tool or a result, now or the next
+        time, it gets `concurrent.futures.CancelledError`, once. Called again, `cancel` ends the
+        clean-up of a coroutine too; the end of the tool does not, it waits for that.
         """
         return self._lane.scheduler.cancel(self)
 

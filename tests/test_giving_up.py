@@ -433,11 +433,16 @@ def test_a_function_that_was_given_up_gets_what_it_waits_for_elsewhere(in_thread
         while not released.is_set():
             await asyncio.sleep(0.001)
 
+    def waits():
+        with pytest.raises(CancelledError):  # by the first; the second finds it in its clean-up
+            other.join()
+        results.append(other.join())
+
     results, released = [], threading.Event()
     group, other = Group(threads=1), Group()
     other.spawn(runs)
     drives = in_thread(other.join)
-    group.spawn(lambda: results.append(other.join()))
+    group.spawn(waits)
     group.spawn(two_ctrl_c, lambda: "lent=1" in repr(group))
     with pytest.raises(KeyboardInterrupt):
         group.join()
@@ -457,11 +462,17 @@ def test_a_function_that_is_given_up_as_it_lends_its_slot_leaves_the_pool_no_slo
             go_on.wait(5)
         posted(scheduler, action)
 
+    def function():
+        try:
+            inner.join()
+        finally:
+            ended.append(True)
+
     waits, go_on, posted = threading.Event(), threading.Event(), Scheduler.post
     monkeypatch.setattr(Scheduler, "post", post)
     pool, ended = Pool(1), []
     inner = Group(within=pool)
-    pool.spawn(lambda: ended.append(inner.join()))
+    pool.spawn(function)
     inner.spawn(two_ctrl_c, waits.is_set)
     with pytest.raises(KeyboardInterrupt):
         pool.join()
@@ -484,6 +495,8 @@ def test_a_tool_that_is_made_during_the_clean_up_is_given_up_with_the_others(eve
         await forever()
 
     def wait():
+        with pytest.raises(CancelledError), Group() as other:
+            other.spawn(forever).result()
         assert cleans.wait(5)
         with Pool(1, within=group) as late:
             tasks.extend(late.spawn(run) for _ in range(2))
@@ -527,8 +540,10 @@ def test_who_is_given_up_as_he_wants_his_slot_back_is_told_while_another_thread_
         await asyncio.gather(part())
 
     def function():
-        other.spawn(released.wait).result()
-        ended.append("function")
+        try:
+            other.spawn(released.wait).result()
+        finally:
+            ended.append("function")
 
     def wants_it_back():
         released.set()

@@ -1,6 +1,7 @@
 """How sources end: by failing, by being left, and by failing when they are left."""
 
 import asyncio
+import itertools
 import threading
 from concurrent.futures import CancelledError
 
@@ -554,3 +555,81 @@ async def test_a_source_may_be_over_as_something_that_it_started_ends_the_iterat
         go_on.set()
         await tasks[0]
         assert await waits is None
+
+
+class Cursor:
+    """An async source whose end takes its time."""
+
+    def __init__(self, error=None):
+        self.error, self.log = error, []
+
+    async def rows(self):
+        try:
+            for n in itertools.count():
+                yield n
+        finally:
+            await asyncio.sleep(0.01)
+            self.log.append("given back")
+            if self.error is not None:
+                raise self.error
+
+    def function(self, pool, isolate):
+        for row in pool.imap(double, self.rows(), isolate=isolate):
+            if row > 2:
+                return row
+
+    async def coroutine(self, pool, isolate):
+        async for row in pool.imap(double, self.rows(), isolate=isolate):
+            if row > 2:
+                return row
+
+
+@both
+@pytest.mark.parametrize("reader", ["function", "coroutine"])
+def test_join_waits_for_the_clean_up_of_a_source_that_a_task_left(reader, isolate):
+    cursor = Cursor()
+    with Pool(3) as pool:
+        task = pool.spawn(getattr(cursor, reader), pool, isolate)
+        assert pool.join() is True
+        assert cursor.log == ["given back"] and task.result() == 4
+
+
+@both
+@on_a_loop
+async def test_so_does_wait_in_async_code(isolate):
+    cursor = Cursor()
+    async with Pool(3) as pool:
+        pool.spawn(cursor.coroutine, pool, isolate)
+        assert await pool.wait() is True
+        assert cursor.log == ["given back"]
+
+
+@pytest.mark.parametrize("reader", ["function", "coroutine"])
+def test_join_tells_what_failed_in_that_clean_up(reader):
+    cursor = Cursor(OSError("not given back"))
+    with Pool(3) as pool:
+        pool.spawn(getattr(cursor, reader), pool, True)
+        with pytest.raises(ExceptionGroup) as info:
+            pool.join()
+    assert str(info.value.exceptions[0]) == "not given back"
+
+
+def test_a_join_in_that_clean_up_is_refused():
+    async def rows():
+        try:
+            for n in itertools.count():
+                yield n
+        finally:
+            with pytest.raises(DeadlockError):
+                await pool.wait()
+            log.append("refused")
+
+    async def reader():
+        async for _ in pool.imap(double, rows(), buffer=1):
+            break
+
+    log = []
+    with Pool(3) as pool:
+        pool.spawn(reader)
+        pool.join()
+    assert log == ["refused"]

@@ -141,7 +141,7 @@ class Bodies:
         stream = tool.imap(self.of(works[0]), self.source(works), isolate=step.number < 0.7)
         most = len(works) if step.way == "map" else int(len(works) * step.number)
         results = []
-        with self.ledger.iterating(works), contextlib.closing(stream):
+        with self.ledger.iterating(works, by=work), contextlib.closing(stream):
             for result in stream:
                 results.append(result)
                 if len(results) >= most:

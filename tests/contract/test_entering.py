@@ -217,16 +217,21 @@ def test_a_manager_that_is_cancelled_in_entering_was_not_entered(tool):
     assert tool.errors == []
 
 
-def test_what_is_being_entered_as_another_thread_closes_is_left_at_once(make, in_thread):
-    """It is asked to leave before it is inside."""
+@pytest.mark.parametrize("gives_in", [True, False])
+def test_what_is_being_entered_as_another_thread_closes_is_cancelled(make, in_thread, gives_in):
+    """Or left at once, if it is inside after all."""
     log, tool, entering = [], make(), threading.Event()
 
     @contextlib.asynccontextmanager
     async def slow():
         entering.set()
-        (stay,) = tool._scheduler.parked
-        while not stay._leaving:
+        try:
+            await asyncio.Event().wait()  # its host never answers
+        except asyncio.CancelledError:
             await asyncio.sleep(0.001)
+            log.append("cleaned up")
+            if gives_in:
+                raise
         yield "inside"
         log.append("left")
 
@@ -235,7 +240,27 @@ def test_what_is_being_entered_as_another_thread_closes_is_left_at_once(make, in
     tool.close()
     with pytest.raises(ClosedError, match="closed meanwhile"):
         enter()
-    assert log == ["left"]
+    assert log == (["cleaned up"] if gives_in else ["cleaned up", "left"])
+
+
+def test_an_entering_that_fails_as_another_thread_closes_is_told_to_both(make, in_thread):
+    tool, entering = make(), threading.Event()
+
+    @contextlib.asynccontextmanager
+    async def slow():
+        entering.set()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            raise OSError("no answer")
+        yield
+
+    enter = in_thread(tool.enter_async_context, slow())
+    assert entering.wait(5)
+    with contextlib.suppress(ExceptionGroup):  # whoever sees it first
+        tool.close()
+    with pytest.raises(OSError, match="no answer"):
+        enter()
 
 
 def test_a_plain_function_of_another_tool_may_enter(tool):
