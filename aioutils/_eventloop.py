@@ -16,6 +16,7 @@ from contextvars import Context
 from typing import Any
 
 from ._clock import Standing, with_clock
+from ._raised import is_a
 from ._runner import disown, exhaust, forget, forgotten
 
 if sys.platform == "win32":  # pragma: no cover: the tests of coverage run elsewhere
@@ -149,7 +150,7 @@ def abandon(loop: asyncio.AbstractEventLoop) -> None:
 def _complain(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
     """Unless it is of a second Ctrl-C, which came in the midst of a user's task, and has left
     the wait: nobody can retrieve it from the task."""
-    if not isinstance(context.get("exception"), (KeyboardInterrupt, SystemExit)):
+    if not is_a(context.get("exception"), KeyboardInterrupt, SystemExit):
         loop.default_exception_handler(context)
 
 

@@ -10,12 +10,12 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Iterable
-from types import TracebackType
+from contextlib import suppress
 from typing import Any, Literal, NoReturn
 
-from ._interrupted import attributes
 from ._job import FAILED, Job
 from ._order import Order
+from ._raised import attributes, context_of, is_a, set_context, trace_of
 
 _log = logging.getLogger("aioutils")
 
@@ -90,7 +90,7 @@ class Failures:
     def log(self, who: object) -> None:
         """The last chance to be seen, as the tool goes."""
         for error in self.take():
-            _log.error("%s went away with a failure that nobody saw", who, exc_info=as_info(error))
+            complain(error, "%s went away with a failure that nobody saw", who)
 
     def _see(self, jobs: Iterable[Job]) -> list[BaseException]:
         return distinct([job for job in jobs if self.see(job)])
@@ -118,17 +118,17 @@ def raise_first(errors: list[BaseException], who: object) -> NoReturn:
 
 def raise_itself(error: BaseException) -> NoReturn:
     """What is handled where somebody asks for it has nothing to do with it."""
-    context = error.__context__
+    context = context_of(error)
     try:
         raise error
     finally:
-        BaseException.__setattr__(error, "__context__", context)  # it may be frozen
+        set_context(error, context)
         del error, context
 
 
 def passes_unseen(error: BaseException) -> bool:
     """True of what ends a task or a generator from outside: nobody reads its notes."""
-    return isinstance(error, (asyncio.CancelledError, GeneratorExit))
+    return is_a(error, asyncio.CancelledError, GeneratorExit)
 
 
 def note(error: BaseException, *texts: str) -> None:
@@ -143,9 +143,17 @@ def note(error: BaseException, *texts: str) -> None:
         own["__notes__"] = [*old, *new]
 
 
-def as_info(error: BaseException) -> tuple[type, BaseException, TracebackType | None]:
-    """For logging, which asks an exception alone if it is true."""
-    return type(error), error, error.__traceback__
+def complain(error: BaseException, text: str, *args: object) -> None:
+    """Logs it. Whoever does has more to do, on the loop too: handlers may fail, and so may they
+    all with an exception that can't be shown."""
+    info = type(error), error, trace_of(error)  # of an exception alone it is asked if it is true
+    try:
+        _log.error(text, *args, exc_info=info)
+    except Exception:
+        with suppress(Exception):
+            _log.error(f"{text}: %s", *args, shown(error))
+    finally:
+        del error, info  # else the error, its traceback and this frame are a cycle
 
 
 def shown(error: BaseException) -> str:

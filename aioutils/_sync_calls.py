@@ -10,7 +10,6 @@
 from __future__ import annotations
 
 import atexit
-import logging
 import sys
 import threading
 import time
@@ -22,7 +21,7 @@ from typing import Any, TypeVar
 from ._async_source import AsyncSource
 from ._each import Each
 from ._eventloop import inherit
-from ._failures import note, shown
+from ._failures import complain, note, shown
 from ._flow import Given
 from ._hand import Hand
 from ._job import FAILED, Job
@@ -36,7 +35,6 @@ from ._tool import Tool
 from .task import Task
 
 T = TypeVar("T")
-_log = logging.getLogger("aioutils")
 _FIX = "Iterate outside of it; in async code write 'async for'."
 
 
@@ -169,8 +167,8 @@ def _end(kept: list[SyncCalls], done: SimpleQueue[None]) -> None:
         while kept:
             try:
                 kept.pop().end()
-            except Exception:
-                _log.exception("the loop of a thread's calls failed in cleaning up")
+            except Exception as error:
+                complain(error, "the loop of a thread's calls failed in cleaning up")
     finally:
         done.put(None)
 

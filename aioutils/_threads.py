@@ -26,6 +26,7 @@ from queue import SimpleQueue
 from typing import Any
 
 from ._place import InContext, Place
+from ._raised import is_a
 from ._work import Call, close, is_awaitable
 
 _numbers = itertools.count(1)
@@ -113,7 +114,7 @@ async def call(
         if future.cancelled():
             raise cancelled or RuntimeError(f"{executor!r} was shut down before the call began")
         failure = future.exception()
-        if isinstance(failure, CancelledError):  # what it waited for was cancelled, and so is it
+        if is_a(failure, CancelledError):  # what it waited for was cancelled, and so is it
             raise cancelled or asyncio.CancelledError(*failure.args)
         if failure is not None:
             raise failure

@@ -222,7 +222,7 @@ class Tool:
         if body is None:
             raise RuntimeError(f"{self!r} was not entered with 'async with'")
         by_us = body.leave()
-        by_cancelling = isinstance(error, asyncio.CancelledError)
+        by_cancelling = kind is not None and issubclass(kind, asyncio.CancelledError)
         on_exit, error = ("cancel", None) if by_cancelling else (self._on_exit, error)
         try:
             await body.clean_up(_ending.aleave(self._scheduler, on_exit, error), error)
