@@ -60,6 +60,7 @@ def block(loop: Loop, target: Waitable, timeout: float | None, fix: str) -> bool
         if here:
             own.blocked_by = outer
         leave(me, target)
+        del me, target, lend
 
 
 @contextmanager

@@ -128,7 +128,8 @@ async def call(
         return result
     goes_on()
     _adopt(context)
-    del context
+    # The frames of a failure lead to this one.
+    del work, executor, threads, goes_on, place, context
     return await result
 
 

@@ -118,12 +118,9 @@ class Tool:
         scheduler = self._opened()
         stay = Stay(scheduler, manager)
         try:
-            run(stay.entering(), scheduler, _FIX)
-            if stay.reached():
-                stay.did_not_enter()
-            return stay.inside.value  # type: ignore[no-any-return]
+            return run(stay.entering(), scheduler, _FIX)  # type: ignore[no-any-return]
         finally:
-            del self  # the frames of a failure lead to this one
+            del self, stay  # the frames of a failure lead to this one
 
     def cancel(self) -> None:
         """Asks all unfinished tasks to end; what has not started never will.
