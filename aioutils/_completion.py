@@ -97,6 +97,7 @@ class Completion(Roster):
 
     def _failed(self, job: Job) -> bool:
         """Returns True if it ends the rest."""
+        self.failures.failed += job._lane is not self.parking
         if job._order is not self.order or job._lane is self.parking:
             self.failures.add(job)  # of a map, or no task: it is raised there, and ends that only
             return False

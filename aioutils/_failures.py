@@ -27,6 +27,8 @@ class Failures:
         self.on_error: OnError = on_error
         self.failing: bool = False  # fast: the first failure has come, and is to be raised
         self.counted: int = 0  # jobs, failed or not, of which was told when failures were raised
+        self.failed: int = 0  # jobs, whoever has seen it: some may fail with the same exception
+        self.counted_failed: int = 0  # of these, as `counted`
         self._unseen: dict[Job, None] = {}  # in order of failing
 
     def __len__(self) -> int:
@@ -70,12 +72,13 @@ class Failures:
         """Those of one call."""
         return self._see(job for job in self.jobs() if job._order is order)
 
-    def see_all(self, errors: list[BaseException], counted: int) -> None:
+    def see_all(self, errors: list[BaseException], counted: int, failed: int) -> None:
         """They are about to be raised, together; `counted` jobs had ended until then."""
         ids = set(map(id, errors))
         if [job for job in self.jobs() if id(job._outcome) in ids and self.see(job)]:
             self.failing = False  # else another thread raised them, and it may be of later ones
         self.counted = max(self.counted, counted)
+        self.counted_failed = max(self.counted_failed, failed)
 
     def raise_of(self, jobs: list[Job], who: object) -> None:
         """Raises the first of those that nobody has seen as itself, the others as its notes."""
@@ -96,12 +99,14 @@ class Failures:
         return distinct([job for job in jobs if self.see(job)])
 
 
-def raise_all(errors: list[BaseException], who: object, ended: int, fast: bool) -> NoReturn:
+def raise_all(
+    errors: list[BaseException], who: object, failed: int, ended: int, fast: bool
+) -> NoReturn:
     """As one whose message says the most, or, where the first ended the rest, that one."""
     try:
         if fast:
             raise_first(errors, who)
-        message = f"{who!r}: {len(errors)} of {ended} tasks failed, first {shown(errors[0])}"
+        message = f"{who!r}: {failed} of {ended} tasks failed, first {shown(errors[0])}"
         raise BaseExceptionGroup(message, errors)
     finally:
         del errors  # else they, the traceback and this frame are a cycle
