@@ -85,7 +85,7 @@ class Handout(Waitable):
                 elif self._at_end():
                     self._over = True
                     self._order.tell()  # another thread may wait for the next result
-                    self._hand.end(None if self._source is None else self._source.take_error())
+                    self._hand.end(None if self._source is None else self._source.end())
                 else:
                     if self._source is not None:
                         self._source.check_wait()
@@ -161,6 +161,8 @@ class Handout(Waitable):
             try:
                 self._end_source(error)
             finally:
+                if self._source is not None:
+                    self._source.let_go()
                 del error  # else it, its traceback and this frame are a cycle
 
     def _dropped(self) -> list[Job]:

@@ -32,6 +32,7 @@ from ._owner import in_new_child
 from ._signals import held
 from ._stream import Stream
 from ._tool import Tool
+from ._work import name_of
 from .task import Task
 
 T = TypeVar("T")
@@ -41,10 +42,11 @@ _FIX = "Iterate outside of it; in async code write 'async for'."
 class SyncCalls(Tool):
     """The calls that run on one loop; `within` another one's, those of one iteration."""
 
-    def __init__(self, within: SyncCalls | None = None) -> None:
+    def __init__(self, within: SyncCalls | None = None, kind: str = "dual") -> None:
         options = Options(
             self, on_error="continue", on_exit="cancel", executor=None, loop_factory=None
         )
+        options.kind = kind  # what users are told of
         self._set_up(options, within)
 
     def run(self, start: Callable[[], Awaitable[T]], name: str) -> T:
@@ -68,7 +70,7 @@ class SyncCalls(Tool):
 
     def iterate(self, items: AsyncIterable[T]) -> Stream[T]:
         """Returns an iterator over the items; what gives them runs while one is waited for."""
-        tool = SyncCalls(within=self)
+        tool = SyncCalls(within=self, kind=f"{name_of(items)}.sync")
         order = CompletionOrder()
         source = AsyncSource(_Demand(tool, order), items, tool._scheduler)
         return _Items(tool, order, Hand(tool._scheduler, order), source)
@@ -105,6 +107,11 @@ class _Items(Stream[T]):
             return super().__next__()
         finally:
             del self  # the frames of a failure lead to this one
+
+    def _dropped(self) -> list[Job]:
+        """Its tool goes with it, and sees to them."""
+        super()._dropped()
+        return []
 
 
 class _Demand(Each):

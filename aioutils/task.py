@@ -178,6 +178,11 @@ class _Callback:
 
 
 def check_timeout(who: object, timeout: object) -> None:
-    if timeout is None or (isinstance(timeout, (int, float)) and timeout == timeout):
+    if timeout is None:
         return
-    raise TypeError(f"{who!r}: timeout is in seconds or None, not {timeout!r}")
+    if not isinstance(timeout, (int, float)) or timeout != timeout:
+        raise TypeError(f"{who!r}: timeout is in seconds or None, not {timeout!r}")
+    try:
+        float(timeout)
+    except OverflowError:  # without it in the message: it may be too long for that as well
+        raise ValueError(f"{who!r}: timeout is too large; None waits without one") from None
