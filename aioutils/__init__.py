@@ -24,7 +24,8 @@ The layers, each importing only from those below it:
 - _eventloop, _runner, _clock, _place, _work: event loops, their tasks and their clock, the
   executors of users, what can be spawned
 - _later, _signals, _interrupted, _alarm: what Ctrl-C and other signals do
-- errors, _warnings: what is raised for misuse, and what is warned of
+- errors, _warnings, _raised: what is raised for misuse, what is warned of, and what exceptions
+  of users are
 """
 
 from .dual import dual

@@ -113,6 +113,7 @@ class Admission(Completion):
             job._state = RUNNING
             self.parking.held += 1
             self._start([job])
+        del job  # as in `_start`
 
     def _start(self, claimed: list[Job]) -> None:
         loop = self.loop._event_loop  # type: ignore[union-attr]

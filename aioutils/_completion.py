@@ -14,6 +14,7 @@ from ._job import CANCELLED, DONE, RUNNING, WAITING, Job
 from ._lease import current
 from ._options import Options
 from ._order import Order
+from ._raised import is_a
 from ._roster import End, Roster
 from ._runner import LAZY, exhaust, forget, started
 
@@ -52,7 +53,7 @@ class Completion(Roster):
                 exhaust(work)  # it may have swallowed what ended this
                 return
             job.fail(error)
-            if isinstance(error, (KeyboardInterrupt, SystemExit)):
+            if is_a(error, KeyboardInterrupt, SystemExit):
                 loop.interrupt(error)
             elif not leaves_by_itself(error):
                 ends_rest = self._failed(job)
@@ -96,6 +97,7 @@ class Completion(Roster):
 
     def _failed(self, job: Job) -> bool:
         """Returns True if it ends the rest."""
+        self.failures.failed += job._lane is not self.parking
         if job._order is not self.order or job._lane is self.parking:
             self.failures.add(job)  # of a map, or no task: it is raised there, and ends that only
             return False

@@ -15,6 +15,7 @@ from ._each import Each
 from ._job import CANCELLED, DONE, RUNNING, Job
 from ._lease import current
 from ._order import Order
+from ._raised import is_a
 
 
 class Crew(Each):
@@ -151,10 +152,10 @@ class Crew(Each):
         """Returns True if it ends the worker as well."""
         loop = self._scheduler.loop
         given_up = loop is None or not loop.is_here()
-        if isinstance(error, asyncio.CancelledError):
+        if is_a(error, asyncio.CancelledError):
             item._state = CANCELLED
             return given_up or self._scheduler.was_asked(current.get())
-        if given_up or isinstance(error, (KeyboardInterrupt, SystemExit)):
+        if given_up or is_a(error, KeyboardInterrupt, SystemExit):
             item._state = CANCELLED
             return True
         item.fail(error)

@@ -134,8 +134,10 @@ class Driven(Owner):
                     timer = loop.call_later(max(0.0, deadline - monotonic()), loop.stop)
                 loop.run_forever()
                 if self._raised is not None:
-                    error, self._raised = self._raised, None
-                    raise error
+                    try:
+                        raise self._raised
+                    finally:
+                        self._raised = None
                 if self._left or (deadline is not None and monotonic() >= deadline):
                     return
         finally:

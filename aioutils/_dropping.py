@@ -11,7 +11,6 @@ from __future__ import annotations
 import asyncio
 import atexit
 import gc
-import logging
 import sys
 import threading
 from collections.abc import Callable
@@ -19,16 +18,16 @@ from functools import partial
 
 from ._ending import closing, part
 from ._eventloop import inherit
+from ._failures import complain
 from ._job import RUNNING, Job
 from ._joining import FIX
 from ._loop import Loop
 from ._owner import in_new_child
+from ._raised import is_a
 from ._scheduler import Scheduler, _all
 from ._steps import arun, run_in_finalizer
 from ._threads import thread_ends
 from ._warnings import warn_dropped
-
-_log = logging.getLogger("aioutils")
 
 
 def can_run(loop: Loop | None, thread: int) -> bool:
@@ -78,7 +77,7 @@ def drop(scheduler: Scheduler) -> None:
             if _is_collectors(error):
                 warn_dropped(repr(scheduler))
             else:
-                _log_failure(scheduler)
+                _log_failure(error, scheduler)
         return
     if loop is not None and not over:
         if loop.adopt(scheduler, scheduler.gone, partial(_close_orphan, scheduler)):
@@ -93,22 +92,19 @@ def drop(scheduler: Scheduler) -> None:
 async def _close_orphan(scheduler: Scheduler) -> None:
     try:
         await arun(closing(scheduler), scheduler, FIX)
-    except Exception:
-        _log_failure(scheduler)
+    except Exception as error:
+        _log_failure(error, scheduler)
 
 
 def _is_collectors(error: BaseException) -> bool:
     """True if it is what Python says to those who await a coroutine that the collector closed."""
-    if isinstance(error, BaseExceptionGroup):
+    if is_a(error, BaseExceptionGroup):
         return all(map(_is_collectors, error.exceptions))
-    return isinstance(error, RuntimeError) and error.args == (
-        "cannot reuse already awaited coroutine",
-    )
+    return is_a(error, RuntimeError) and error.args == ("cannot reuse already awaited coroutine",)
 
 
-def _log_failure(who: object) -> None:
-    """The exception that is handled right now."""
-    _log.exception("%s was dropped, and failed in cleaning up", who)
+def _log_failure(error: Exception, who: object) -> None:
+    complain(error, "%s was dropped, and failed in cleaning up", who)
 
 
 def _give_up(scheduler: Scheduler) -> None:
@@ -146,8 +142,8 @@ def drop_iteration(
     del unfinished  # as below
     try:
         close()
-    except Exception:
-        _log_failure(f"an iteration of {scheduler!r}")
+    except Exception as error:
+        _log_failure(error, f"an iteration of {scheduler!r}")
     finally:
         del close  # the frames of what fails in it lead here, and to the tool
 

@@ -92,6 +92,10 @@ class Each:
     def stop(self) -> None:
         """What was pulled, and is in no job yet, never starts."""
 
+    def let_go(self) -> None:
+        """After the end: the iteration may be kept for long."""
+        self._function = None
+
     def jobs(self) -> list[Job]:
         """What is unfinished."""
         return [job for job in self._scheduler.unfinished() if job._order is self.order]

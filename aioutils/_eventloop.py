@@ -12,9 +12,11 @@ import os
 import sys
 import threading
 from collections.abc import Callable, Coroutine
+from contextvars import Context
 from typing import Any
 
 from ._clock import Standing, with_clock
+from ._raised import is_a
 from ._runner import disown, exhaust, forget, forgotten
 
 if sys.platform == "win32":  # pragma: no cover: the tests of coverage run elsewhere
@@ -33,7 +35,9 @@ class EventLoop(Standing, _Base):
     """What a tool runs on, unless it was given a `loop_factory`."""
 
     def __init__(self) -> None:
-        super().__init__()
+        # In a context of its own: what it registers for itself would keep that of the first who
+        # waits, a request say, or the task that he is, for as long as it lives.
+        Context().run(super().__init__)
         self.debug_when_new: bool = self.get_debug()  # there, or in the environment, it is set
         self.prepare()
 
@@ -71,6 +75,7 @@ def take(factory: LoopFactory | None) -> Standing:
 
 
 def _from(factory: LoopFactory) -> Standing:
+    """It is the user's code, and sees the context variables of who first waits, as any."""
     loop = factory()
     is_loop = isinstance(loop, asyncio.AbstractEventLoop) and not isinstance(loop, Standing)
     if not is_loop or loop.is_running() or loop.is_closed():  # or it is another tool's
@@ -145,7 +150,7 @@ def abandon(loop: asyncio.AbstractEventLoop) -> None:
 def _complain(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
     """Unless it is of a second Ctrl-C, which came in the midst of a user's task, and has left
     the wait: nobody can retrieve it from the task."""
-    if not isinstance(context.get("exception"), (KeyboardInterrupt, SystemExit)):
+    if not is_a(context.get("exception"), KeyboardInterrupt, SystemExit):
         loop.default_exception_handler(context)
 
 

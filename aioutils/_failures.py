@@ -10,12 +10,12 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Iterable
-from types import TracebackType
+from contextlib import suppress
 from typing import Any, Literal, NoReturn
 
-from ._interrupted import attributes
 from ._job import FAILED, Job
 from ._order import Order
+from ._raised import attributes, context_of, is_a, set_context, trace_of
 
 _log = logging.getLogger("aioutils")
 
@@ -27,6 +27,8 @@ class Failures:
         self.on_error: OnError = on_error
         self.failing: bool = False  # fast: the first failure has come, and is to be raised
         self.counted: int = 0  # jobs, failed or not, of which was told when failures were raised
+        self.failed: int = 0  # jobs, whoever has seen it: some may fail with the same exception
+        self.counted_failed: int = 0  # of these, as `counted`
         self._unseen: dict[Job, None] = {}  # in order of failing
 
     def __len__(self) -> int:
@@ -70,12 +72,13 @@ class Failures:
         """Those of one call."""
         return self._see(job for job in self.jobs() if job._order is order)
 
-    def see_all(self, errors: list[BaseException], counted: int) -> None:
+    def see_all(self, errors: list[BaseException], counted: int, failed: int) -> None:
         """They are about to be raised, together; `counted` jobs had ended until then."""
         ids = set(map(id, errors))
         if [job for job in self.jobs() if id(job._outcome) in ids and self.see(job)]:
             self.failing = False  # else another thread raised them, and it may be of later ones
         self.counted = max(self.counted, counted)
+        self.counted_failed = max(self.counted_failed, failed)
 
     def raise_of(self, jobs: list[Job], who: object) -> None:
         """Raises the first of those that nobody has seen as itself, the others as its notes."""
@@ -90,18 +93,20 @@ class Failures:
     def log(self, who: object) -> None:
         """The last chance to be seen, as the tool goes."""
         for error in self.take():
-            _log.error("%s went away with a failure that nobody saw", who, exc_info=as_info(error))
+            complain(error, "%s went away with a failure that nobody saw", who)
 
     def _see(self, jobs: Iterable[Job]) -> list[BaseException]:
         return distinct([job for job in jobs if self.see(job)])
 
 
-def raise_all(errors: list[BaseException], who: object, ended: int, fast: bool) -> NoReturn:
+def raise_all(
+    errors: list[BaseException], who: object, failed: int, ended: int, fast: bool
+) -> NoReturn:
     """As one whose message says the most, or, where the first ended the rest, that one."""
     try:
         if fast:
             raise_first(errors, who)
-        message = f"{who!r}: {len(errors)} of {ended} tasks failed, first {shown(errors[0])}"
+        message = f"{who!r}: {failed} of {ended} tasks failed, first {shown(errors[0])}"
         raise BaseExceptionGroup(message, errors)
     finally:
         del errors  # else they, the traceback and this frame are a cycle
@@ -118,17 +123,17 @@ def raise_first(errors: list[BaseException], who: object) -> NoReturn:
 
 def raise_itself(error: BaseException) -> NoReturn:
     """What is handled where somebody asks for it has nothing to do with it."""
-    context = error.__context__
+    context = context_of(error)
     try:
         raise error
     finally:
-        BaseException.__setattr__(error, "__context__", context)  # it may be frozen
+        set_context(error, context)
         del error, context
 
 
 def passes_unseen(error: BaseException) -> bool:
     """True of what ends a task or a generator from outside: nobody reads its notes."""
-    return isinstance(error, (asyncio.CancelledError, GeneratorExit))
+    return is_a(error, asyncio.CancelledError, GeneratorExit)
 
 
 def note(error: BaseException, *texts: str) -> None:
@@ -143,9 +148,17 @@ def note(error: BaseException, *texts: str) -> None:
         own["__notes__"] = [*old, *new]
 
 
-def as_info(error: BaseException) -> tuple[type, BaseException, TracebackType | None]:
-    """For logging, which asks an exception alone if it is true."""
-    return type(error), error, error.__traceback__
+def complain(error: BaseException, text: str, *args: object) -> None:
+    """Logs it. Whoever does has more to do, on the loop too: handlers may fail, and so may they
+    all with an exception that can't be shown."""
+    info = type(error), error, trace_of(error)  # of an exception alone it is asked if it is true
+    try:
+        _log.error(text, *args, exc_info=info)
+    except Exception:
+        with suppress(Exception):
+            _log.error(f"{text}: %s", *args, shown(error))
+    finally:
+        del error, info  # else the error, its traceback and this frame are a cycle
 
 
 def shown(error: BaseException) -> str:

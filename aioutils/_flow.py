@@ -41,13 +41,16 @@ class Flow(Task[None]):
         iterator, order = aiter(source), self._order
         assert order is not None
         enough = _Room(self, room, buffer)
-        async with Aclosing(iterator):
-            async for item in iterator:
-                order.give(self, Given(self._lane, item))
-                del item  # it may wait long for the next one
-                order.tell()
-                if not enough.reached():
-                    await pause(enough, _FIX)
+        try:
+            async with Aclosing(iterator):
+                async for item in iterator:
+                    order.give(self, Given(self._lane, item))
+                    del item  # it may wait long for the next one
+                    order.tell()
+                    if not enough.reached():
+                        await pause(enough, _FIX)
+        finally:
+            del self, source, iterator, order, enough  # the frames of a failure lead to this one
 
 
 class _Room(Waitable):

@@ -11,6 +11,7 @@ from ._flow import Flow, Put
 from ._job import CANCELLED, DONE, FAILED, Job
 from ._lease import current
 from ._order import Order
+from ._raised import is_a
 from ._waiting import Moment
 from .errors import cancelled
 
@@ -57,7 +58,7 @@ class Hand:
         """After the last; `error` is what the source raised. If it was cancelled, those who
         iterate were not: asyncio's own exception would end their task as if they had been."""
         try:
-            if isinstance(error, asyncio.CancelledError):
+            if is_a(error, asyncio.CancelledError):
                 raise CancelledError("the source was cancelled from within") from error
             if error is not None:
                 raise_itself(error)

@@ -8,7 +8,6 @@ hands out of a job, and what becomes of failures, its `Hand` says.
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections import deque
 from collections.abc import Callable, Iterable
 from concurrent.futures import CancelledError
@@ -17,11 +16,12 @@ from time import monotonic
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from ._async_source import AsyncSource
-from ._failures import as_info, note, passes_unseen, shown
+from ._failures import complain, note, passes_unseen, shown
 from ._hand import SKIP, Hand
 from ._job import Job
 from ._lease import current
 from ._order import Order
+from ._raised import is_a
 from ._source import Source
 from ._steps import Steps
 from ._waiting import AllOf, Waitable
@@ -30,7 +30,6 @@ from .errors import DeadlockError, WrongLoopError
 if TYPE_CHECKING:
     from ._tool import Tool
 
-_log = logging.getLogger("aioutils")
 WAIT, LOOK, END = object(), object(), object()
 
 
@@ -86,7 +85,7 @@ class Handout(Waitable):
                 elif self._at_end():
                     self._over = True
                     self._order.tell()  # another thread may wait for the next result
-                    self._hand.end(None if self._source is None else self._source.take_error())
+                    self._hand.end(None if self._source is None else self._source.end())
                 else:
                     if self._source is not None:
                         self._source.check_wait()
@@ -105,7 +104,7 @@ class Handout(Waitable):
         raise TimeoutError(f"{self._tool!r}: not all results within {self._timeout} s")
 
     def _was_refused(self, error: BaseException) -> bool:
-        return self._asking and isinstance(error, (DeadlockError, WrongLoopError))
+        return self._asking and is_a(error, DeadlockError, WrongLoopError)
 
     def _give_up(self, error: BaseException) -> None:
         """Waits for nothing, which would be refused as well; what others spawned goes on."""
@@ -127,10 +126,10 @@ class Handout(Waitable):
 
     def _ride(self, error: BaseException | None, failure: BaseException | None, what: str) -> None:
         """What the source failed with is a note of what leaves, or logged, if nothing does."""
-        if failure is None or isinstance(failure, (CancelledError, asyncio.CancelledError)):
+        if failure is None or is_a(failure, CancelledError, asyncio.CancelledError):
             return
         if error is None or passes_unseen(error):
-            _log.error("%r: %s", self._scheduler, what, exc_info=as_info(failure))
+            complain(failure, "%r: %s", self._scheduler, what)
         else:
             note(error, f"{self._scheduler!r}: {what}: {shown(failure)}")
 
@@ -162,6 +161,8 @@ class Handout(Waitable):
             try:
                 self._end_source(error)
             finally:
+                if self._source is not None:
+                    self._source.let_go()
                 del error  # else it, its traceback and this frame are a cycle
 
     def _dropped(self) -> list[Job]:

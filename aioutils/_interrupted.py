@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from types import CodeType, FrameType
-from typing import Any
+
+from ._raised import attributes
 
 _MARK = "_raised_in_a_signal"
 _SHARED = ("selectors", "signal", "socket")  # with users, of asyncio and of uvloop
@@ -29,11 +30,6 @@ def comes_back(frame: FrameType | None, handler: CodeType) -> bool:
         if within:  # the handler of the first signal, which came just now
             return comes_back(frame, handler)
     return ours
-
-
-def attributes(error: BaseException) -> dict[str, Any]:
-    """Its own, whatever its class answers if it is asked, and allows to be assigned."""
-    return object.__getattribute__(error, "__dict__")  # type: ignore[no-any-return]
 
 
 def mark(error: BaseException) -> None:

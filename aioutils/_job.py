@@ -17,6 +17,7 @@ from contextvars import Context
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
+from ._raised import trace_of
 from ._waiting import Waitable, goes_on
 
 if TYPE_CHECKING:
@@ -147,7 +148,7 @@ class Job(Waitable):
 
     def fail(self, error: BaseException) -> None:
         """Keeps the exception with the traceback of the work."""
-        self._outcome, self._traceback = error, without_ours(error).__traceback__
+        self._outcome, self._traceback = error, trace_of(without_ours(error))
         self._state = FAILED
 
     def error(self) -> BaseException:
@@ -158,7 +159,7 @@ class Job(Waitable):
 
 def without_ours(error: BaseException) -> BaseException:
     """The exception, which is to be kept, without our own frames, which lead to who keeps it."""
-    trace = error.__traceback__
+    trace = trace_of(error)
     while trace is not None and trace.tb_next is not None and _is_ours(trace):
         trace = trace.tb_next
     return BaseException.with_traceback(error, trace)  # its own may do anything

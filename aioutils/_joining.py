@@ -31,6 +31,7 @@ class Ended(Waitable):
         self.failures: list[BaseException] | None = None
         self._fast = False  # the first failure ended the rest
         self._ended = self._counted = 0  # of how many tasks, and of all that were counted by then
+        self._failed = self._counted_failed = 0  # the same of those that failed
 
     def __repr__(self) -> str:
         return f"the end of {self._scheduler!r}"
@@ -48,7 +49,9 @@ class Ended(Waitable):
         if self.failures is None:
             scheduler, failures = self._scheduler, self._scheduler.failures
             self._fast, self._ended = failures.failing, scheduler.ended
+            self._failed = failures.failed - failures.counted_failed
             self._counted = failures.counted + (0 if self._fast else self._ended)
+            self._counted_failed = failures.counted_failed + (0 if self._fast else self._failed)
             self.failures = failures.errors()
 
     def raise_all(self, *, raise_error: bool = True) -> None:
@@ -56,8 +59,9 @@ class Ended(Waitable):
         errors, self.failures = self.failures, []
         try:
             if errors and raise_error:
-                self._scheduler.failures.see_all(errors, self._counted)
-                raise_all(errors, self._scheduler, self._ended, self._fast)
+                self._scheduler.failures.see_all(errors, self._counted, self._counted_failed)
+                failed = max(self._failed, len(errors))  # some are of a call that was left early
+                raise_all(errors, self._scheduler, failed, self._ended, self._fast)
         finally:
             del errors  # as in `raise_all`
 

@@ -12,6 +12,7 @@ import time
 from types import FrameType
 
 from ._interrupted import is_callback
+from ._raised import is_a
 from ._signals import Signals
 
 _PATIENCE = 1.0  # seconds, with finalizers that follow
@@ -53,7 +54,7 @@ class Later:
         for number in self._again:
             with contextlib.suppress(RuntimeError):  # at exit
                 _thread.start_new_thread(_send, (threading.get_ident(), number))
-        return isinstance(error, _PutOff)
+        return is_a(error, _PutOff)
 
 
 def _send(thread: int, number: int) -> None:  # pragma: no cover: such threads are not measured

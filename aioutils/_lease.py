@@ -64,13 +64,14 @@ def block(
                 ended = loop.wait(goal, timeout, job=me)
             finally:
                 loop.callers.remove(lend)
+        if asked is not None:
+            _break_off(me, target)
+        return ended
     finally:
         if here:
             own.blocked_by = outer
         leave(me, target)
-    if asked is not None:
-        _break_off(me, target)
-    return ended
+        del me, target, lend, goal  # the frames of a failure lead to this one
 
 
 def _break_off(me: Job | None, target: Waitable) -> None:

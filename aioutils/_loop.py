@@ -93,6 +93,7 @@ class Loop(Election):
             if interrupt is None and last and self.is_left():
                 self.release()  # the last one left while we drove
         if interrupt is None:
+            del job  # as `target`
             return reached
         # Not while the interrupt is handled, or failures in cleaning up would have it as context.
         if self._clean_up(interrupt, job, wait.helper) and wait.helper is not None:
@@ -102,7 +103,7 @@ class Loop(Election):
         try:
             raise interrupt
         finally:
-            del interrupt
+            del interrupt, job
 
     def run_once(self, job: Waitable | None) -> None:
         """Does what can be done without waiting for anything; nothing if another one drives."""

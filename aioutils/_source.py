@@ -56,6 +56,16 @@ class Items:
         """Raises if it is the source that waits for a result, and would wait for itself. A plain
         one may: it is refused once there is none under way."""
 
+    def end(self) -> BaseException | None:
+        """After the last item: what it raised, if it did."""
+        self.let_go()
+        return self.take_error()
+
+    def let_go(self) -> None:
+        """Of what is the user's; nothing is pulled any more."""
+        self._items: Any = None
+        self.crew.let_go()
+
     def take_error(self) -> BaseException | None:
         error, self.error = self.error, None
         return error
@@ -107,6 +117,10 @@ class Source(Items):
 
     def is_calling(self) -> bool:
         return self._puller == threading.get_ident()
+
+    def let_go(self) -> None:
+        super().let_go()
+        self._iterators.clear()
 
     def _pull(self) -> bool:
         room = self.crew.room()

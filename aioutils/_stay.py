@@ -33,16 +33,23 @@ class Stay(Job):
         self._leaving = False
 
     async def _stay(self, manager: AbstractAsyncContextManager[Any]) -> None:
-        async with manager as value:
-            self.inside.enter(value)
-            if not self._leaving:
-                self._door = asyncio.get_running_loop().create_future()
-                await self._door
+        try:
+            async with manager as value:
+                self.inside.enter(value)
+                del value
+                if not self._leaving:
+                    self._door = asyncio.get_running_loop().create_future()
+                    await self._door
+        finally:
+            # It knows us, and the frames of a failure lead to this one: cycles.
+            del self.inside, self, manager
 
-    def entering(self) -> Steps[None]:
+    def entering(self) -> Steps[Any]:
+        """Returns what it gives, or raises what ended it."""
+        inside = self.inside
         self._lane.scheduler.park(self)
         try:
-            yield self.inside
+            yield inside
         except BaseException:  # Ctrl-C: what it had begun to enter cleans up
             self._lane.scheduler.cancel(self)
             try:
@@ -53,15 +60,23 @@ class Stay(Job):
                     self._lane.scheduler.failures.see(self)
                     self._lane.scheduler.unpark(self)
             raise
+        try:
+            if self.reached():
+                self._did_not_enter()
+            return inside.value
+        finally:
+            del self, inside  # else the traceback, this frame and the exception are a cycle
 
-    def did_not_enter(self) -> NoReturn:
-        """Raises what ended it."""
+    def _did_not_enter(self) -> NoReturn:
         scheduler = self._lane.scheduler
         scheduler.failures.see(self)
         with suppress(ValueError):  # who closes the tool just now takes all off the list
             scheduler.unpark(self)
         if self._state is FAILED:
-            raise self.error()
+            try:
+                raise self.error()
+            finally:
+                del self  # as above
         if self._leaving:
             raise ClosedError(f"{scheduler!r} was closed meanwhile, and {self!r} with it")
         raise cancelled(f"{self!r} of {scheduler!r}")
@@ -70,7 +85,7 @@ class Stay(Job):
         """On the loop. What is still being entered is cancelled."""
         self._leaving = True
         if self._door is None:
-            if not self.inside.reached():
+            if not (self.reached() or self.inside.reached()):
                 self._lane.scheduler.ask(self)
         elif not self._door.done():
             self._door.set_result(None)

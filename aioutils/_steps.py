@@ -11,6 +11,7 @@ import asyncio
 import operator
 import sys
 from collections.abc import Callable, Generator
+from functools import partial
 from time import monotonic
 from typing import TypeVar
 
@@ -27,7 +28,7 @@ Steps = Generator[Waitable, None, T]
 def run(steps: Steps[T], scheduler: Scheduler, fix: str, *, patient: bool = True) -> T:
     """In sync code. Not `patient`: if it is a function that runs it, its cancellation is thrown
     into the procedure as well."""
-    return _run(steps, lambda target: scheduler.block(target, None, fix, patient=patient))
+    return _run(steps, partial(scheduler.block, timeout=None, fix=fix, patient=patient))
 
 
 def run_in_finalizer(steps: Steps[T], scheduler: Scheduler, fix: str) -> T:
@@ -45,6 +46,7 @@ def run_in_finalizer(steps: Steps[T], scheduler: Scheduler, fix: str) -> T:
 
 
 def _run(steps: Steps[T], wait: Callable[[Waitable], object]) -> T:
+    target: Waitable | None = None
     with Signals():  # between the waits nothing may be interrupted: the next one is
         try:
             target = next(steps)
@@ -58,6 +60,8 @@ def _run(steps: Steps[T], wait: Callable[[Waitable], object]) -> T:
                     target = steps.send(None)
         except StopIteration as end:
             return end.value  # type: ignore[no-any-return]
+        finally:
+            del target  # the frames of a failure lead to this one
 
 
 async def arun(steps: Steps[T], scheduler: Scheduler, fix: str, *, ends_all: bool = True) -> T:

@@ -12,6 +12,7 @@ from ._handout import END, LOOK, WAIT, Handout
 from ._job import DONE
 from ._later import Later
 from ._lease import current, pause, refuse, refuse_circle
+from ._raised import is_a
 from ._source import Closing
 from ._steps import Steps, arun, cancel_again, requests, run
 from .errors import DeadlockError, WrongLoopError
@@ -62,7 +63,7 @@ class Stream(Handout, Closing, Generic[T]):
                 return item  # type: ignore[no-any-return]
         except BaseException as error:
             self._leave_with(error)
-            if isinstance(error, StopIteration):
+            if is_a(error, StopIteration):
                 raise self._no_end(error) from error
             raise
         finally:
@@ -138,7 +139,7 @@ class Stream(Handout, Closing, Generic[T]):
         except BaseException as error:
             await self._aleave(error)
             self._hand.ride(error)
-            if isinstance(error, StopAsyncIteration):
+            if is_a(error, StopAsyncIteration):
                 raise self._no_end(error) from error
             raise
         if item is END:

@@ -10,7 +10,6 @@
 from __future__ import annotations
 
 import atexit
-import logging
 import sys
 import threading
 import time
@@ -23,7 +22,7 @@ from typing import Any, TypeVar
 from ._async_source import AsyncSource
 from ._each import Each
 from ._eventloop import inherit
-from ._failures import note, shown
+from ._failures import complain, note, shown
 from ._flow import Given
 from ._hand import Hand
 from ._job import FAILED, Job
@@ -34,20 +33,21 @@ from ._owner import in_new_child
 from ._signals import held
 from ._stream import Stream
 from ._tool import Tool
+from ._work import name_of
 from .task import Task
 
 T = TypeVar("T")
-_log = logging.getLogger("aioutils")
 _FIX = "Iterate outside of it; in async code write 'async for'."
 
 
 class SyncCalls(Tool):
     """The calls that run on one loop; `within` another one's, those of one iteration."""
 
-    def __init__(self, within: SyncCalls | None = None) -> None:
+    def __init__(self, within: SyncCalls | None = None, kind: str = "dual") -> None:
         options = Options(
             self, on_error="continue", on_exit="cancel", executor=None, loop_factory=None
         )
+        options.kind = kind  # what users are told of
         self._set_up(options, within)
 
     def run(self, start: Callable[[], Awaitable[T]], name: str) -> T:
@@ -72,7 +72,7 @@ class SyncCalls(Tool):
 
     def iterate(self, items: AsyncIterable[T]) -> Stream[T]:
         """Returns an iterator over the items; what gives them runs while one is waited for."""
-        tool = SyncCalls(within=self)
+        tool = SyncCalls(within=self, kind=f"{name_of(items)}.sync")
         order = CompletionOrder()
         source = AsyncSource(_Demand(tool, order), items, tool._scheduler)
         return _Items(tool, order, Hand(tool._scheduler, order), source)
@@ -109,6 +109,11 @@ class _Items(Stream[T]):
             return super().__next__()
         finally:
             del self  # the frames of a failure lead to this one
+
+    def _dropped(self) -> list[Job]:
+        """Its tool goes with it, and sees to them."""
+        super()._dropped()
+        return []
 
 
 class _Demand(Each):
@@ -171,8 +176,8 @@ def _end(kept: list[SyncCalls], done: SimpleQueue[None]) -> None:
         while kept:
             try:
                 kept.pop().end()
-            except Exception:
-                _log.exception("the loop of a thread's calls failed in cleaning up")
+            except Exception as error:
+                complain(error, "the loop of a thread's calls failed in cleaning up")
     finally:
         done.put(None)
 

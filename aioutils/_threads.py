@@ -26,6 +26,7 @@ from queue import SimpleQueue
 from typing import Any
 
 from ._place import InContext, Place
+from ._raised import is_a
 from ._waiting import Event
 from ._work import Call, close, is_awaitable
 
@@ -115,7 +116,7 @@ async def call(
         if future.cancelled():
             raise cancelled or RuntimeError(f"{executor!r} was shut down before the call began")
         failure = future.exception()
-        if isinstance(failure, CancelledError):  # what it waited for was cancelled, and so is it
+        if is_a(failure, CancelledError):  # what it waited for was cancelled, and so is it
             raise cancelled or asyncio.CancelledError(*failure.args)
         if failure is not None:
             raise failure
@@ -129,7 +130,8 @@ async def call(
         return result
     goes_on()
     _adopt(context)
-    del context
+    # The frames of a failure lead to this one.
+    del work, executor, threads, goes_on, place, context
     return await result
 
 

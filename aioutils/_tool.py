@@ -118,12 +118,9 @@ class Tool:
         scheduler = self._opened()
         stay = Stay(scheduler, manager)
         try:
-            run(stay.entering(), scheduler, _FIX, patient=False)
-            if stay.reached():
-                stay.did_not_enter()
-            return stay.inside.value  # type: ignore[no-any-return]
+            return run(stay.entering(), scheduler, _FIX, patient=False)  # type: ignore[no-any-return]
         finally:
-            del self  # the frames of a failure lead to this one
+            del self, stay  # the frames of a failure lead to this one
 
     def cancel(self) -> None:
         """Asks all unfinished tasks to end; what has not started never will.
@@ -222,7 +219,7 @@ class Tool:
         if body is None:
             raise RuntimeError(f"{self!r} was not entered with 'async with'")
         by_us = body.leave()
-        by_cancelling = isinstance(error, asyncio.CancelledError)
+        by_cancelling = kind is not None and issubclass(kind, asyncio.CancelledError)
         on_exit, error = ("cancel", None) if by_cancelling else (self._on_exit, error)
         try:
             await body.clean_up(_ending.aleave(self._scheduler, on_exit, error), error)

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import Callable, Generator
 from typing import Any, Generic, TypeVar
 
 from . import _work
 from ._body import Awaiting
-from ._failures import raise_itself
+from ._failures import complain, raise_itself
 from ._job import CANCELLED, FAILED, Job, at_once
 from ._lease import pause
 from .errors import cancelled
@@ -17,7 +16,6 @@ from .errors import cancelled
 __all__ = ["Task"]
 
 T = TypeVar("T")
-_log = logging.getLogger("aioutils")
 _FIX = "In async code write 'await task'; else call task.result() outside of the tasks."
 
 
@@ -176,11 +174,16 @@ class _Callback:
             if loop is None or not loop.is_here():
                 raise
             loop.interrupt(error)  # as of a task; the end of this one goes on
-        except BaseException:
-            _log.exception("a callback of %r failed: %r", self._task, self._callback)
+        except BaseException as error:
+            complain(error, "a callback of %r failed: %r", self._task, self._callback)
 
 
 def check_timeout(who: object, timeout: object) -> None:
-    if timeout is None or (isinstance(timeout, (int, float)) and timeout == timeout):
+    if timeout is None:
         return
-    raise TypeError(f"{who!r}: timeout is in seconds or None, not {timeout!r}")
+    if not isinstance(timeout, (int, float)) or timeout != timeout:
+        raise TypeError(f"{who!r}: timeout is in seconds or None, not {timeout!r}")
+    try:
+        float(timeout)
+    except OverflowError:  # without it in the message: it may be too long for that as well
+        raise ValueError(f"{who!r}: timeout is too large; None waits without one") from None

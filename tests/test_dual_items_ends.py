@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import gc
+import warnings
 import weakref
 from concurrent.futures import CancelledError
 
@@ -172,3 +173,16 @@ def test_items_go_with_their_consumer():
             assert ref() is None
     finally:
         gc.enable()
+
+
+def test_dropped_where_it_cannot_clean_up_it_warns_once_by_its_name():
+    async def drop():
+        iterator = numbers.sync(9)
+        next(iterator)
+        del iterator
+
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        asyncio.run(drop())
+    texts = [str(each.message) for each in caught if each.category is ResourceWarning]
+    assert len(texts) == 1 and "<numbers.sync" in texts[0]

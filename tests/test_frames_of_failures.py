@@ -246,3 +246,101 @@ def test_a_failure_that_is_kept_keeps_no_tool(fail):
     dropped = weakref.ref(group)
     del group
     assert (dropped(), bool(kept.value.__traceback__)) == (None, True)
+
+
+class Fails:
+    """An async context manager that fails as it is entered, or as it is left."""
+
+    def __init__(self, thing, at, later=True):
+        self.thing, self.at, self.later = thing, at, later
+
+    async def __aenter__(self):
+        await self.come("entering")
+
+    async def __aexit__(self, *_):
+        await self.come("leaving")
+
+    async def come(self, at):
+        if self.later:
+            await asyncio.sleep(0)
+        if at == self.at:
+            raise ValueError(self.thing)
+
+
+async def gives_and_fails(thing):
+    yield 1
+    raise ValueError(thing)
+
+
+async def exits_with(thing):
+    raise SystemExit(thing)
+
+
+def returns_what_fails(thing):
+    return fails_with(thing, 0)
+
+
+def by_entering(thing):
+    Group().enter_async_context(Fails(thing, "entering"))
+
+
+def by_entering_at_once(thing):
+    Group().enter_async_context(Fails(thing, "entering", later=False))
+
+
+def by_leaving(thing):
+    with Group() as group:
+        group.enter_async_context(Fails(thing, "leaving"))
+
+
+def by_stream(thing):
+    y = OrderedYielder()
+    y.spawn(gives_and_fails(thing))
+    list(y)
+
+
+def by_exit(thing):
+    group = Group()
+    group.spawn(exits_with, thing)
+    group.join()
+
+
+def by_exit_of_a_source(thing):
+    async def items():
+        yield await exits_with(thing)
+
+    Group().map(returns, items())
+
+
+def by_returned(thing):
+    Pool(2).apply(returns_what_fails, (thing,))
+
+
+def by_returned_for_an_item(thing):
+    Pool(2).map(returns_what_fails, [thing])
+
+
+def by_call_in_a_thread(thing):
+    Pool(2).apply(dual(fails_with).sync, (thing, 0))
+
+
+@pytest.mark.parametrize(
+    "fail",
+    [
+        by_entering,
+        by_entering_at_once,
+        by_leaving,
+        by_stream,
+        by_exit,
+        by_exit_of_a_source,
+        by_returned,
+        by_returned_for_an_item,
+        by_call_in_a_thread,
+    ],
+)
+def test_a_failure_is_in_no_cycle_wherever_it_comes_from(fail, eventually):
+    things = [Thing()]
+    gone = weakref.ref(things[0])
+    with contextlib.suppress(ValueError, ExceptionGroup, SystemExit):
+        fail(things.pop())
+    eventually(lambda: gone() is None, 1)  # a thread may be about to forget it

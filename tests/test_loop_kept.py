@@ -1,11 +1,14 @@
 """The one clean loop that a thread keeps for its next tool (rule 2)."""
 
 import asyncio
+import contextvars
+import gc
 import socket
+import weakref
 
 import pytest
 
-from aioutils import Group
+from aioutils import Group, dual
 
 pytestmark = pytest.mark.asyncios_loop  # of other loops nobody can say whether they are clean
 
@@ -157,3 +160,55 @@ def test_the_debug_mode_that_a_tool_sets_stays_its_own(dev, run_script):
         dev=dev,
     )
     assert (done.stdout, done.stderr) == ("True\nTrue False\n", "")
+
+
+VAR = contextvars.ContextVar("VAR")
+
+
+class Thing:
+    """What a request, or a task, has."""
+
+
+def by_group(tools):
+    tools.append(Group())
+    return tools[-1].spawn(asyncio.sleep, 0).result()
+
+
+def by_with(_):
+    with Group() as group:
+        return group.spawn(asyncio.sleep, 0).result()
+
+
+def by_dual(_):
+    return dual(asyncio.sleep).sync(0)
+
+
+@pytest.mark.parametrize("use", [by_group, by_with, by_dual])
+def test_a_loop_does_not_keep_the_context_variables_of_who_first_waited(use, in_thread):
+    def request():
+        thing = Thing()
+        VAR.set(thing)
+        use(tools)
+        return weakref.ref(thing)
+
+    def serve():
+        first = contextvars.copy_context().run(request)
+        gc.collect()
+        return first()
+
+    tools = []
+    assert in_thread(serve)() is None
+
+
+@pytest.mark.parametrize("use", [by_group, by_with, by_dual])
+def test_a_loop_does_not_keep_the_task_that_first_waited(use, eventually):
+    def work():
+        use(tools)
+        thing = Thing()
+        things.append(weakref.ref(thing))
+        return thing
+
+    things, tools, group = [], [], Group()
+    group.spawn(work).result()
+    # Its thread goes on, and keeps the loop.
+    eventually(lambda: gc.collect() >= 0 and things[0]() is None, 1)

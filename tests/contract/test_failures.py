@@ -207,6 +207,21 @@ def test_joins_failures_come_as_one_group_that_says_what_happened(kind):
     assert f"<{kind}" in message and "KeyError('first')" in message
 
 
+def test_the_message_of_join_counts_tasks_that_fail_with_the_same_exception():
+    async def uses(task):
+        await task
+
+    with Group() as group:
+        for _ in range(2):  # those of which was told before are not counted again
+            group.spawn(returns(1))
+            task = group.spawn(fails(ValueError("once")))
+            for _ in range(4):
+                group.spawn(uses, task)
+            with pytest.raises(ExceptionGroup, match="5 of 6 tasks failed") as caught:
+                group.join()
+            assert len(caught.value.exceptions) == 1
+
+
 def test_join_can_raise_nothing():
     with Group() as group:
         error = ValueError()

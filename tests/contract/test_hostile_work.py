@@ -19,7 +19,9 @@ from four_tools import (
     until_cancelled,
 )
 
-from aioutils import Group, Pool, Yielder
+from aioutils import Group, Pool, Yielder, dual
+
+attributes = vars(BaseException)["__dict__"].__get__  # whatever the class of one answers
 
 
 class Special(BaseException):
@@ -67,6 +69,22 @@ class KnowsNothing(Exception):
 class NoTraceback(Exception):
     def with_traceback(self, trace):
         raise ValueError("no traceback")
+
+
+class Unreadable(Exception):
+    """Whoever asks it for anything gets another failure."""
+
+    def __getattribute__(self, name):
+        raise LookupError(name)
+
+
+class Refuses(Exception):
+    """The same, of single attributes."""
+
+    def _refuse(self):
+        raise LookupError
+
+    __class__ = __traceback__ = __context__ = __notes__ = __dict__ = property(_refuse)
 
 
 class Empty(Exception):
@@ -124,6 +142,8 @@ FAILING = {
     "an exception with all attributes": (lambda: fails(KnowsAll()), KnowsAll),
     "an exception whose attributes fail": (lambda: fails(KnowsNothing()), KnowsNothing),
     "an exception without traceback": (lambda: fails(NoTraceback()), NoTraceback),
+    "an exception that can't be read": (lambda: fails(Unreadable()), Unreadable),
+    "an exception that refuses": (lambda: fails(Refuses()), Refuses),
     "an exception that is false": (lambda: fails(Empty()), Empty),
     "bad yield": (yields_nonsense, RuntimeError),
     "awaiting itself": (awaits_its_own_asyncio_task, RuntimeError),
@@ -140,12 +160,49 @@ def test_work_that_fails_in_a_strange_way_is_a_failure_as_any(tool, kind):
     bad = [tool.spawn(work()) for _ in range(2)]
     good = tool.spawn(asyncio.sleep, 0.001, "good")
     failure = failure_of(tool)
-    failures = failure.exceptions if isinstance(failure, BaseExceptionGroup) else [failure]
+    grouped = issubclass(type(failure), BaseExceptionGroup)
+    failures = failure.exceptions if grouped else [failure]
     assert {type(failure) for failure in failures} == {error}
-    assert len(failures) == 2 or len(vars(failure)["__notes__"]) == 1
+    assert len(failures) == 2 or len(attributes(failure)["__notes__"]) == 1
     assert good.result() == "good"
     assert [type(task.exception()) for task in bad] == [error] * 2
     assert tool.take_errors() == []
+
+
+async def gives_and_fails(error):
+    yield 1
+    raise error
+
+
+def in_the_block(error):
+    with Group() as group:
+        group.spawn(forever())
+        start(group)
+        raise error
+
+
+UNREADABLE = {
+    "a function": lambda error: Group().apply(call_fails, (error,)),
+    "a shared task": lambda error: Pool(2).map(fails, [error], isolate=False),
+    "a source": lambda error: Pool(2).map(returns, map(call_fails, [error])),
+    "an async source": lambda error: Pool(2).map(returns, gives_and_fails(error)),
+    "an async generator": lambda error: list(dual(gives_and_fails).sync(error)),
+    "a call": lambda error: dual(fails).sync(error),
+    "a block": in_the_block,
+}
+
+
+def call_fails(error):
+    raise error
+
+
+@pytest.mark.parametrize("make", [Unreadable, Refuses])
+@pytest.mark.parametrize("way", UNREADABLE)
+def test_one_that_cannot_be_read_is_raised_as_any(way, make):
+    error = make()
+    with pytest.raises(make) as caught:
+        UNREADABLE[way](error)
+    assert caught.value is error
 
 
 def test_one_that_is_false_is_logged_where_nobody_saw_it(caplog):
@@ -291,6 +348,18 @@ def test_a_callback_that_raises_is_told_and_the_others_are_called(tool, caplog, 
     assert called == [task] and task.result() == 1
     (record,) = caplog.records
     assert record.exc_info[1] is error
+
+
+def test_a_callback_whose_failure_no_handler_can_show_keeps_nobody(tool, caplog):
+    def fail(task):
+        raise Unreadable
+
+    task, called = tool.spawn(returns(1)), []
+    task.add_done_callback(fail)
+    task.add_done_callback(called.append)
+    finish(tool)
+    assert (called, task.result()) == ([task], 1)
+    assert "Unreadable()" in caplog.messages[-1]
 
 
 @pytest.mark.parametrize("kind", [SystemExit, KeyboardInterrupt])

@@ -161,7 +161,10 @@ def test_a_subclass_that_never_called_init_is_dropped_in_silence():
         Mine()
 
 
-@pytest.mark.parametrize("timeout", ["1", b"1", [1], 1j, float("nan")])
+TOO_LARGE = pytest.param(10**5000, id="too large")
+
+
+@pytest.mark.parametrize("timeout", ["1", b"1", [1], 1j, float("nan"), TOO_LARGE])
 def test_a_timeout_that_is_no_number_is_refused(tool, timeout):
     task = tool.spawn(returns(1))
     waits = [task.result, task.exception]

@@ -308,3 +308,58 @@ def test_a_closed_yielder_holds_no_results(kind, things):
     y.put(things())
     y.close()
     assert not y.errors  # it is still there
+
+
+class Doubles:
+    """A function whose end can be seen."""
+
+    async def __call__(self, item):
+        return 2 * item
+
+
+class Numbers:
+    """An endless source whose end can be seen, or one with an end."""
+
+    def __init__(self, end):
+        self.end, self.next = end, 0
+
+    def __iter__(self):
+        return self
+
+    def __next__(self):
+        if self.next == self.end:
+            raise StopIteration
+        self.next += 1
+        return self.next
+
+
+class AsyncNumbers(Numbers):
+    def __aiter__(self):
+        return self
+
+    async def __anext__(self):
+        try:
+            return next(self)
+        except StopIteration:
+            raise StopAsyncIteration from None
+
+
+@pytest.mark.parametrize("isolate", [True, False])
+@pytest.mark.parametrize("end", [2, None])
+@pytest.mark.parametrize("kind", [Numbers, AsyncNumbers])
+def test_an_iteration_that_is_kept_after_its_end_keeps_neither_source_nor_function(
+    kind, end, isolate
+):
+    function, source = Doubles(), kind(end)
+    gone = weakref.ref(function), weakref.ref(source)
+    pool = Pool(2)
+    stream = pool.imap(function, source, isolate=isolate)
+    del function, source
+    assert next(stream) == 2
+    if end is None:
+        stream.close()
+    else:
+        assert list(stream) == [4]
+    gc.collect()
+    assert [ref() for ref in gone] == [None, None]
+    assert list(stream) == []
