@@ -13,6 +13,7 @@ from time import monotonic
 from weakref import ref
 
 from ._eventloop import LoopFactory
+from ._job import Job
 from ._lease import block, current, refuse
 from ._loop import Loop
 from ._owner import Worker
@@ -90,6 +91,12 @@ class Bound(Moment, Worker):
             return True
         finally:
             del tie, target  # the frames of a failure lead to this one
+
+    def blocked(self) -> list[Job]:
+        """The one that its loop stands still for, if it does: nothing ends before that goes on."""
+        loop = self.loop
+        blocker = None if loop is None else loop.blocked_by
+        return [] if blocker is None else [blocker]
 
     def look(self, target: Waitable, fix: str) -> None:
         """The same for what comes without waiting."""

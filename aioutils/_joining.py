@@ -75,7 +75,7 @@ class Ended(Waitable):
         return True
 
     def blockers(self) -> Iterable[Waitable]:
-        return self._scheduler.unfinished()
+        return self._scheduler.blockers()
 
     @property
     def thread(self) -> int | None:

@@ -16,7 +16,7 @@ from collections.abc import Callable, Generator
 from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from functools import partial
 
-from ._graph import check, enter, leave
+from ._graph import Driving, check, enter, leave
 from ._job import Job
 from ._loop import Loop
 from ._place import lending
@@ -46,7 +46,8 @@ def block(loop: Loop, target: Waitable, timeout: float | None, fix: str) -> bool
     here = own.is_here()  # an async task blocks its loop to wait on another one
     outer = own.blocked_by  # of a signal handler in such a wait
     lend = partial(_lent, me, own, None if here else lending())
-    enter(me, target, fix, own if here else None)
+    driving = Driving(loop)
+    enter(me, target, fix, own if here else None, driving)
     try:
         if target.lends:
             with lend():
@@ -59,7 +60,7 @@ def block(loop: Loop, target: Waitable, timeout: float | None, fix: str) -> bool
     finally:
         if here:
             own.blocked_by = outer
-        leave(me, target)
+        leave(me, target, driving)
 
 
 @contextmanager

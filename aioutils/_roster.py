@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from functools import partial
+from itertools import chain
 from typing import TYPE_CHECKING, cast
 
 from . import _eventloop, _work
@@ -136,6 +137,12 @@ class Roster(Bound):
             running = [job for job in tuple(self.running) if not job.reached()]
             return [*running, *(job for job in waiting if job._state is WAITING)]
 
+    def under_way(self) -> Iterator[Job]:
+        """The same, one by one, with some that have ended."""
+        with self._lock:
+            jobs = [tuple(self.running), *(tuple(lane.waiting) for lane in self.lanes)]
+        return chain.from_iterable(jobs)
+
     @property
     def ended(self) -> int:
         """How many jobs ended, failed or not, since failures were last raised."""
@@ -158,7 +165,7 @@ class Roster(Bound):
         return self.is_idle()
 
     def blockers(self) -> Iterable[Waitable]:
-        return self.unfinished()
+        return [*self.unfinished(), *self.blocked()]
 
     def _has_begun(self) -> bool:
         with self._lock:

@@ -14,7 +14,7 @@ import logging
 import sys
 import threading
 import time
-from collections.abc import AsyncIterable, Awaitable, Callable
+from collections.abc import AsyncIterable, Awaitable, Callable, Iterator
 from contextvars import copy_context
 from queue import SimpleQueue
 from typing import Any, TypeVar
@@ -130,6 +130,12 @@ class _Demand(Each):
 
     def jobs(self) -> list[Job]:
         return []
+
+    def under_way(self) -> Iterator[Job]:
+        return iter(())
+
+    def needs(self, job: Job) -> bool:
+        return False
 
     def _left(self) -> set[Job]:
         return set()
