@@ -14,7 +14,7 @@ from weakref import ref
 
 from ._eventloop import LoopFactory
 from ._job import Job
-from ._lease import block, current, refuse
+from ._lease import block, current, refuse_circle, refuse_own
 from ._loop import Loop
 from ._owner import Worker
 from ._signals import held
@@ -102,7 +102,8 @@ class Bound(Moment, Worker):
         """The same for what comes without waiting."""
         tie = self.tie()
         try:
-            refuse(tie.loop, target, fix)
+            refuse_own(tie.loop, target, fix)
+            refuse_circle(target, fix)
             tie.loop.run_once(current.get())
         finally:
             del tie, target

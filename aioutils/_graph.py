@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Generator, Iterable, Iterator
 from typing import TYPE_CHECKING
 
-from ._job import Job
+from ._job import RUNNING, Job
 from ._waiting import Waitable
 from .errors import DeadlockError
 
@@ -22,18 +22,35 @@ if TYPE_CHECKING:
 _lock = threading.RLock()
 _waited_for: Counter[int] = Counter()  # jobs, by id, that other jobs wait for
 _collective = 0  # waits of jobs for more than one job
+_forks = 0  # between the process that was imported into and this one
 
 
 class Lease:
     """What a job waits for, and whether its slot is lent."""
 
-    __slots__ = ("lent", "targets", "turn", "waits")
+    __slots__ = ("forks", "lent", "targets", "turn", "waits")
 
     def __init__(self) -> None:
         self.targets: list[Waitable] = []
         self.waits = 0
         self.lent = False
         self.turn: Turn | None = None
+        self.forks = _forks
+
+
+class Hook(Job):
+    """Code that is no task's, or of one that has ended, and blocks a loop: a done-callback, what
+    `on_error` is. It stands for that code while it waits."""
+
+    __slots__ = ()
+
+    def __init__(self, after: Job | None) -> None:
+        self._name = "code outside of tasks" if after is None else f"hook of {after._name}"
+        self._state = RUNNING
+        self._order = self._lease = self._watchers = None
+
+    def blockers(self) -> Iterable[Waitable]:
+        return () if self._lease is None else tuple(self._lease.targets)
 
 
 class Driving(Waitable):
@@ -64,15 +81,9 @@ def enter(
 ) -> None:
     """The begin of a wait, or a DeadlockError; `blocked` is a loop that stands still for it."""
     with _lock:
-        if blocked is None:
-            _check(me, target, fix)
-        else:
-            outer, blocked.blocked_by = blocked.blocked_by, me
-            try:
-                _refuse(me, target, fix)
-            except DeadlockError:
-                blocked.blocked_by = outer
-                raise
+        check(me, target, fix, blocked)
+        if blocked is not None:
+            blocked.blocked_by = me
         if me._lease is None:
             me._lease = Lease()
         me._lease.targets += [target] if driving is None else [target, driving]
@@ -83,18 +94,27 @@ def enter(
 def leave(me: Job, target: Waitable, driving: Driving | None = None) -> None:
     """Its end."""
     with _lock:
-        if me._lease is not None:  # else a fork came in between, and nothing is counted any more
-            me._lease.targets.remove(target)
+        lease = me._lease
+        # Else a fork came in between, and nothing is counted any more.
+        if lease is not None and lease.forks == _forks:
+            lease.targets.remove(target)
             if driving is not None:
-                me._lease.targets.remove(driving)
+                lease.targets.remove(driving)
             _count(target, -1)
     target.wanted(False, me)
 
 
-def check(me: Job, target: Waitable, fix: str) -> None:
+def check(me: Job, target: Waitable, fix: str, blocked: Election | None = None) -> None:
     """Raises a DeadlockError, which names the circle, if the target waits for me."""
     with _lock:
-        _check(me, target, fix)
+        if blocked is None:
+            _check(me, target, fix)
+            return
+        outer, blocked.blocked_by = blocked.blocked_by, me
+        try:
+            _refuse(me, target, fix)
+        finally:
+            blocked.blocked_by = outer
 
 
 def _check(me: Job, target: Waitable, fix: str) -> None:
@@ -185,8 +205,9 @@ def _count(target: Waitable, more: int) -> None:
 
 
 def _after_fork() -> None:
-    global _lock, _collective
+    global _lock, _collective, _forks
     _lock = threading.RLock()
+    _forks += 1
     _waited_for.clear()
     _collective = 0
 

@@ -156,10 +156,15 @@ class Roster(Bound):
                 waiting = len(main.waiting) > main.dead
                 if calls is not main:
                     waiting = waiting or len(calls.waiting) > calls.dead
-                telling = self._telling and not (self.loop is not None and self.loop.is_here())
+                telling = self._telling and not self._tells_here()
                 if not (waiting or telling or self.running or self._inbox):
                     return True
         return self.gone.reached()  # what came after that nobody will do
+
+    def _tells_here(self) -> bool:
+        """True for those who are being told, and need not wait for themselves; but others wait
+        for them, if they block the loop."""
+        return self.loop is not None and self.loop.is_here() and self.loop.blocked_by is None
 
     def reached(self) -> bool:
         return self.is_idle()
