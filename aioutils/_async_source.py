@@ -3,7 +3,7 @@ slot."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterable, AsyncIterator
+from collections.abc import AsyncIterable, AsyncIterator, Iterator
 from contextvars import copy_context
 from typing import Any
 
@@ -64,6 +64,14 @@ class AsyncSource(Items, Moment):
     def jobs(self) -> list[Job]:
         jobs = super().jobs()
         return jobs if self._job is None else [*jobs, self._job]
+
+    def givers(self) -> Iterator[Job]:
+        yield from super().givers()
+        if self._job is not None and self.crew.room() > 0:
+            yield self._job
+
+    def needs(self, job: Job) -> bool:
+        return job is self._job or super().needs(job)
 
     def forked(self) -> None:
         super().forked()

@@ -13,7 +13,8 @@ from time import monotonic
 from weakref import ref
 
 from ._eventloop import LoopFactory
-from ._lease import block, current, refuse
+from ._job import Job
+from ._lease import block, current, refuse_circle, refuse_own
 from ._loop import Loop
 from ._owner import Worker
 from ._signals import held
@@ -93,11 +94,18 @@ class Bound(Moment, Worker):
         finally:
             del tie, target  # the frames of a failure lead to this one
 
+    def blocked(self) -> list[Job]:
+        """The one that its loop stands still for, if it does: nothing ends before that goes on."""
+        loop = self.loop
+        blocker = None if loop is None else loop.blocked_by
+        return [] if blocker is None else [blocker]
+
     def look(self, target: Waitable, fix: str) -> None:
         """The same for what comes without waiting."""
         tie = self.tie()
         try:
-            refuse(tie.loop, target, fix)
+            refuse_own(tie.loop, target, fix)
+            refuse_circle(target, fix)
             tie.loop.run_once(current.get())
         finally:
             del tie, target

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import sys
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from contextvars import Context, copy_context
 from functools import partial
 from gc import get_referents
@@ -16,6 +16,7 @@ from ._job import CANCELLED, DONE, RUNNING, Job
 from ._lease import current
 from ._order import Order
 from ._raised import is_a
+from ._waiting import Waitable
 
 
 class Crew(Each):
@@ -77,6 +78,12 @@ class Crew(Each):
 
     def jobs(self) -> list[Job]:
         return list(self._workers)
+
+    def under_way(self) -> Iterator[Job]:
+        return iter(tuple(self._workers))
+
+    def needs(self, job: Job) -> bool:
+        return job in self._workers
 
     def forked(self) -> None:
         self._items = deque(self._items)  # another one: by that, the worker that forked knows
@@ -177,6 +184,12 @@ class Item(Job):
     @property
     def _order(self) -> Order:  # type: ignore[override]
         return self.crew.order
+
+    def blockers(self) -> Iterable[Waitable]:
+        return self.crew._scheduler.blocked()
+
+    def givers(self) -> Iterable[Waitable]:
+        return self.crew.under_way()
 
     @property
     def _name(self) -> str:  # type: ignore[override]

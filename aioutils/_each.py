@@ -7,7 +7,7 @@ All else happens on the loop.
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from contextvars import copy_context
 from typing import TYPE_CHECKING, Any
 
@@ -99,6 +99,12 @@ class Each:
     def jobs(self) -> list[Job]:
         """What is unfinished."""
         return [job for job in self._scheduler.unfinished() if job._order is self.order]
+
+    def under_way(self) -> Iterator[Job]:
+        return (job for job in self._scheduler.under_way() if job._order is self.order)
+
+    def needs(self, job: Job) -> bool:
+        return job._order is self.order
 
     def forked(self) -> None:
         """In the child: what was under way, with whatever thread, is cancelled there."""

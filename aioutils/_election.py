@@ -18,12 +18,12 @@ from __future__ import annotations
 import asyncio
 import threading
 from time import monotonic
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 from ._driven import Driven
 from ._eventloop import LoopFactory
 from ._helper import Helper
-from ._owner import _all
+from ._owner import _all, _owners
 from ._signals import Signals
 from ._waiting import Hold, Wait
 
@@ -44,10 +44,15 @@ class Election(Driven):
         self._driver: Wait | None = None
         self._drivers_thread = 0
         self._waiting: list[Wait] = []
-        self.blocked_by: Job | None = None  # a task that waits in it, for another loop
+        self.blocked_by: Job | None = None  # what waits in it, for another loop
         self.callers: list[Lend] = []  # functions that wait on it, and keep their slots for that
         self.lost: list[str] = []  # whose tasks a host left unfinished as it closed it
         _all.add(self)
+
+    @classmethod
+    def here(cls) -> Self | None:
+        """The one that runs in this thread, if anybody has asked for it."""
+        return _owners.get(id(asyncio._get_running_loop()))  # type: ignore[return-value]
 
     def is_taken_here(self) -> bool:
         """True if the calling thread drives it; a signal handler, or a finalizer, may find it

@@ -85,7 +85,7 @@ class _Gone(Waitable):
         return self._scheduler.gone.unwatch(notify)
 
     def blockers(self) -> Iterable[Waitable]:
-        return (*self._scheduler.unfinished(), *self._scheduler.parked)
+        return (*self._scheduler.blockers(), *self._scheduler.parked)
 
 
 def _wait_for_closer(scheduler: Scheduler) -> None:

@@ -8,10 +8,10 @@ from __future__ import annotations
 import os
 import threading
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from typing import TYPE_CHECKING
 
-from ._job import Job
+from ._job import RUNNING, Job
 from ._waiting import Waitable
 from .errors import DeadlockError
 
@@ -22,58 +22,106 @@ if TYPE_CHECKING:
 _lock = threading.RLock()
 _waited_for: Counter[int] = Counter()  # jobs, by id, that other jobs wait for
 _collective = 0  # waits of jobs for more than one job
+_forks = 0  # between the process that was imported into and this one
 
 
 class Lease:
     """What a job waits for, and whether its slot is lent."""
 
-    __slots__ = ("lent", "targets", "turn", "waits")
+    __slots__ = ("forks", "lent", "targets", "turn", "waits")
 
     def __init__(self) -> None:
         self.targets: list[Waitable] = []
         self.waits = 0
         self.lent = False
         self.turn: Turn | None = None
+        self.forks = _forks
 
 
-def enter(me: Job, target: Waitable, fix: str, blocked: Election | None = None) -> None:
+class Hook(Job):
+    """Code that is no task's, or of one that has ended, and blocks a loop: a done-callback, what
+    `on_error` is. It stands for that code while it waits."""
+
+    __slots__ = ()
+
+    def __init__(self, after: Job | None) -> None:
+        self._name = "code outside of tasks" if after is None else f"hook of {after._name}"
+        self._state = RUNNING
+        self._order = self._lease = self._watchers = None
+
+    def blockers(self) -> Iterable[Waitable]:
+        return () if self._lease is None else tuple(self._lease.targets)
+
+
+class Driving(Waitable):
+    """That a thread drives no loop any more, on which it waits: what comes does not help it as
+    long as a task blocks that loop."""
+
+    def __init__(self, loop: Election) -> None:
+        self._loop, self._thread = loop, threading.get_ident()
+
+    def __repr__(self) -> str:
+        return "the loop that it drives"
+
+    def reached(self) -> bool:
+        driver = self._loop._driver
+        return driver is None or driver.caller != self._thread
+
+    def blockers(self) -> Iterable[Waitable]:
+        blocker = self._loop.blocked_by
+        return [] if blocker is None else [blocker]
+
+
+def enter(
+    me: Job,
+    target: Waitable,
+    fix: str,
+    blocked: Election | None = None,
+    driving: Driving | None = None,
+) -> None:
     """The begin of a wait, or a DeadlockError; `blocked` is a loop that stands still for it."""
     with _lock:
-        if blocked is None:
-            _check(me, target, fix)
-        else:
-            outer, blocked.blocked_by = blocked.blocked_by, me
-            try:
-                _refuse(me, target, fix)
-            except DeadlockError:
-                blocked.blocked_by = outer
-                raise
+        check(me, target, fix, blocked)
+        if blocked is not None:
+            blocked.blocked_by = me
         if me._lease is None:
             me._lease = Lease()
-        me._lease.targets.append(target)
+        me._lease.targets += [target] if driving is None else [target, driving]
         _count(target, 1)
     target.wanted(True, me)
 
 
-def leave(me: Job, target: Waitable) -> None:
+def leave(me: Job, target: Waitable, driving: Driving | None = None) -> None:
     """Its end."""
     with _lock:
-        if me._lease is not None:  # else a fork came in between, and nothing is counted any more
-            me._lease.targets.remove(target)
+        lease = me._lease
+        # Else a fork came in between, and nothing is counted any more.
+        if lease is not None and lease.forks == _forks:
+            lease.targets.remove(target)
+            if driving is not None:
+                lease.targets.remove(driving)
             _count(target, -1)
     target.wanted(False, me)
 
 
-def check(me: Job, target: Waitable, fix: str) -> None:
+def check(me: Job, target: Waitable, fix: str, blocked: Election | None = None) -> None:
     """Raises a DeadlockError, which names the circle, if the target waits for me."""
     with _lock:
-        _check(me, target, fix)
+        if blocked is None:
+            _check(me, target, fix)
+            return
+        outer, blocked.blocked_by = blocked.blocked_by, me
+        try:
+            _refuse(me, target, fix)
+        finally:
+            blocked.blocked_by = outer
 
 
 def _check(me: Job, target: Waitable, fix: str) -> None:
-    if isinstance(target, Job) and target is not me:
-        if not _collective and id(me) not in _waited_for:
-            return  # nobody waits for me, so there is no way to me
+    if not _collective and id(me) not in _waited_for and target is not me:
+        # Nobody waits for me, so there is no way to me.
+        if isinstance(target, Job) or (target.has_givers and not target.needs(me)):
+            return
     _refuse(me, target, fix)
 
 
@@ -84,25 +132,49 @@ def _refuse(me: Job, target: Waitable, fix: str) -> None:
         raise DeadlockError(f"{me!r} would wait for itself: {circle}. {fix}")
 
 
-def way(start: Waitable, goal: Waitable) -> list[Waitable] | None:
+def way(start: Waitable, goal: Job) -> list[Waitable] | None:
     """The way from what is waited for to the one who wants to wait, if there is one."""
-    came_from: dict[int, tuple[Waitable, int | None]] = {id(start): (start, None)}
-    line = [start]
+    after: dict[Waitable, Waitable | None] = {start: None}  # of each that leads there, the next one
+    line = [(start, _look(start, goal))]  # from the start to here
+    leads: bool | None = None  # what was looked at just now; None: the look begins
     while line:
-        node = line.pop()
-        if node is goal:
-            path, at = [node], came_from[id(node)][1]
-            while at is not None:
-                node, at = came_from[at]
-                path.append(node)
-            return path[::-1]
-        if node.reached():
-            continue
-        for blocker in node.blockers():
-            if id(blocker) not in came_from:
-                came_from[id(blocker)] = (blocker, id(node))
-                line.append(blocker)
-    return None
+        node, look = line[-1]
+        try:
+            blocker = look.send(leads)
+        except StopIteration as end:
+            line.pop()
+            after[node] = end.value
+            leads = end.value is not None
+        else:
+            leads = after[blocker] is not None if blocker in after else None
+            if leads is None:
+                after[blocker] = None
+                line.append((blocker, _look(blocker, goal)))
+    if not leads:
+        return None
+    path = [start]
+    while (node := path[-1]) is not goal and (then := after[node]) is not None:
+        path.append(then)
+    return path
+
+
+def _look(node: Waitable, goal: Job) -> Generator[Waitable, bool | None, Waitable | None]:
+    """Yields what is to be looked at, and is sent whether that leads to the goal. Returns the next
+    on the way, if there is one: one of all the blockers is enough, or every one of the givers."""
+    if node is goal:
+        return goal
+    if node.is_told():
+        return None
+    if node.needs(goal):
+        return goal
+    for blocker in node.blockers():
+        if (yield blocker):
+            return blocker
+    giver: Waitable | None = None
+    for giver in node.givers():
+        if not (yield giver):
+            return None
+    return giver
 
 
 def reachable(jobs: Iterable[Job]) -> Iterator[Job]:
@@ -134,8 +206,9 @@ def _count(target: Waitable, more: int) -> None:
 
 
 def _after_fork() -> None:
-    global _lock, _collective
+    global _lock, _collective, _forks
     _lock = threading.RLock()
+    _forks += 1
     _waited_for.clear()
     _collective = 0
 

@@ -19,7 +19,6 @@ from ._async_source import AsyncSource
 from ._failures import complain, note, passes_unseen, shown
 from ._hand import SKIP, Hand
 from ._job import Job
-from ._lease import current
 from ._order import Order
 from ._raised import is_a
 from ._source import Source
@@ -36,6 +35,7 @@ WAIT, LOOK, END = object(), object(), object()
 class Handout(Waitable):
     """The results of a tool, or of one call of it; what waits for the next one is a `Stream`."""
 
+    has_givers = True
     _begun = False
     _over = True  # until it is made
 
@@ -222,6 +222,14 @@ class Handout(Waitable):
         self._scheduler.unwatch(notify)
 
     def blockers(self) -> Iterable[Waitable]:
-        """Any job can give the next result; but not the one that waits for it itself."""
-        me = current.get()
-        return [me] if me is not None and self._hand.needs(me) else []
+        return self._scheduler.blocked()
+
+    def givers(self) -> Iterable[Waitable]:
+        first = self._order.first()
+        if first is not None:
+            return [first]
+        return self._scheduler.under_way() if self._source is None else self._source.givers()
+
+    def needs(self, job: Job) -> bool:
+        """Any other job may give the next result, but not the last one."""
+        return self._hand.needs(job) if self._source is None else self._source.needs(job)

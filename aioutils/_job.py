@@ -133,12 +133,13 @@ class Job(Waitable):
             lane.wanted.remove(self)
 
     def blockers(self) -> Iterable[Waitable]:
-        """What must happen before this job can end."""
-        if self._lease is not None:
+        """What must happen before this job can end, or those are told who wait for it."""
+        if self._lease is not None and not self.reached():
             yield from tuple(self._lease.targets)
-        loop = self._lane.scheduler.loop
-        if loop is not None and loop.blocked_by is not None:
-            yield loop.blocked_by
+        yield from self._lane.scheduler.blocked()
+
+    def is_told(self) -> bool:
+        return self.reached() and not self._watchers
 
     def tells_failure(self) -> bool:
         return self._state is FAILED

@@ -16,7 +16,7 @@ from collections.abc import Callable, Generator
 from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from functools import partial
 
-from ._graph import check, enter, leave
+from ._graph import Driving, Hook, check, enter, leave
 from ._job import Job
 from ._loop import Loop
 from ._place import asked_to_end, knows, lending
@@ -33,13 +33,13 @@ def block(
 ) -> bool:
     """Waits in sync code; `loop` is the one that has to run for it. False: time is up. The first
     wait of a function that is cancelled is broken off, unless it is `patient`."""
-    me = _running_job()
+    me, here = _waiting_here()
     asked = None if patient or me is None or asyncio._get_running_loop() else asked_to_end()
     if asked is not None:
         _break_off(me, target)
     if target.reached():
         return True
-    refuse(loop, target, fix)
+    refuse_own(loop, target, fix)
     if me is None:
         target.wanted(True)
         try:
@@ -47,13 +47,13 @@ def block(
         finally:
             target.wanted(False)
             del target  # the frames of a failure lead to this one
-    own = me._lane.scheduler.loop
+    own = here if isinstance(me, Hook) else me._lane.scheduler.loop
     assert own is not None
-    here = own.is_here()  # an async task blocks its loop to wait on another one
-    outer = own.blocked_by  # of a signal handler in such a wait
-    lend = partial(_lent, me, own, None if here else lending())
+    outer = None if here is None else here.blocked_by  # of a signal handler in such a wait
+    lend = partial(_lent, me, own, None if here is own else lending())
     goal = target if asked is None else AnyOf((target, asked))
-    enter(me, target, fix, own if here else None)
+    driving = Driving(loop)
+    enter(me, target, fix, here, driving)
     try:
         if target.lends:
             with lend():
@@ -68,9 +68,9 @@ def block(
             _break_off(me, target)
         return ended
     finally:
-        if here:
-            own.blocked_by = outer
-        leave(me, target)
+        if here is not None:
+            here.blocked_by = outer
+        leave(me, target, driving)
         del me, target, lend, goal  # the frames of a failure lead to this one
 
 
@@ -110,6 +110,14 @@ def _lent_slot(job: Job, own: Loop, thread: Lend) -> Generator[None, None, None]
 
 def refuse(loop: Loop, target: Waitable, fix: str) -> None:
     """Raises if a wait for `target` that begins here would never end."""
+    refuse_own(loop, target, fix)
+    me, here = _waiting_here()
+    if me is not None:
+        check(me, target, fix, here)
+
+
+def refuse_own(loop: Loop, target: Waitable, fix: str) -> None:
+    """The same, if that is because of where it begins, whoever waits for whom."""
     if loop.is_here() or loop.is_taken_here():
         other = "" if loop.private else " Another tool, for sync code only, works."
         text = f"{target!r} would wait for itself: this code runs on its loop. {fix}{other}"
@@ -119,11 +127,10 @@ def refuse(loop: Loop, target: Waitable, fix: str) -> None:
             f"{target!r} would be waited for without end: it belongs to an event loop of this very "
             "thread, which does not run now. Await it in async code there."
         )
-    refuse_circle(target, fix)
 
 
 def refuse_circle(target: Waitable, fix: str) -> None:
-    """The same in async code, which does not block the loop."""
+    """`refuse` where no loop stands still for it: in async code, or where one only looks."""
     me = _running_job()
     if me is not None:
         check(me, target, fix)
@@ -217,6 +224,15 @@ def _set(future: asyncio.Future[None]) -> None:
             loop.call_soon_threadsafe(_set, future)
     except (asyncio.InvalidStateError, RuntimeError):
         pass  # told twice; cancelled, by a signal handler too, or closed, just now
+
+
+def _waiting_here() -> tuple[Job | None, Loop | None]:
+    """Who waits in sync code, if not one outside of everything, and the loop that stands still for
+    that: an async task's own, or one that a function runs, or that calls back."""
+    me, here = _running_job(), Loop.here()
+    if me is None and here is not None:
+        me = Hook(current.get())
+    return me, here
 
 
 def _running_job() -> Job | None:

@@ -14,6 +14,7 @@ from . import _eventloop
 from ._election import Election
 from ._graph import way
 from ._helper import Helper, NoHelper
+from ._job import Job
 from ._owner import winding_down
 from ._signals import Signals, held
 from ._waiting import AllOf, Passes, Wait, Waitable
@@ -51,7 +52,7 @@ class Loop(Election):
         target: Waitable,
         timeout: float | None = None,
         *,
-        job: Waitable | None = None,
+        job: Job | None = None,
         last: bool = True,
     ) -> bool:
         """Blocks until `target` is reached, then True, or until `timeout` seconds passed.
@@ -105,7 +106,7 @@ class Loop(Election):
         finally:
             del interrupt, job
 
-    def run_once(self, job: Waitable | None) -> None:
+    def run_once(self, job: Job | None) -> None:
         """Does what can be done without waiting for anything; nothing if another one drives."""
         if asyncio._get_running_loop() is not None:
             if self.private and not self.runs_now():
@@ -144,7 +145,7 @@ class Loop(Election):
             warn_dropped(who)
 
     def _clean_up(
-        self, interrupt: BaseException, job: Waitable | None, helper: Helper | None = None
+        self, interrupt: BaseException, job: Job | None, helper: Helper | None = None
     ) -> bool:
         """Cancels every task and waits for its end; True, or False if a second signal came in
         that: then everything is given up. `helper`: who drove until now, and may not know yet."""

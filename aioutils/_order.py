@@ -67,7 +67,11 @@ class Order(Moment):
 
     def is_behind(self, flow: Job) -> bool:
         """True if others are to be handed out before the results of `flow`."""
-        return False
+        return self.first() not in (None, flow)
+
+    def first(self) -> Job | None:
+        """The one that nothing can be handed out before, if there is one."""
+        return None
 
     def is_full(self, most: int, lane: Lane) -> bool:
         """True if nothing new of the lane is to start, and something comes without it."""
@@ -193,15 +197,15 @@ class SpawnOrder(Order):
         at_head = not self.is_behind(flow)
         return len(flow.items or ()) + at_head * len(self.finished)
 
-    def is_behind(self, flow: Job) -> bool:
-        return not (self._line and self._line[0] is flow)
+    def first(self) -> Job | None:
+        return self._line[0] if self._line else None
 
     def is_full(self, most: int, lane: Lane) -> bool:
         if self.backlog() < most:
             return False
         if self.ready():
             return True
-        first = self._line[0] if self._line else None
+        first = self.first()
         if first is not None and first._state is WAITING:
             return first._lane is not lane  # it starts by itself, in the other one
         lease = None if first is None else first._lease

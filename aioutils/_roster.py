@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from functools import partial
+from itertools import chain
 from typing import TYPE_CHECKING, cast
 
 from . import _eventloop, _work
@@ -136,6 +137,13 @@ class Roster(Bound):
             running = [job for job in tuple(self.running) if not job.reached()]
             return [*running, *(job for job in waiting if job._state is WAITING)]
 
+    def under_way(self) -> Iterator[Job]:
+        """The same, one by one, some of them twice, or ended already."""
+        yield from tuple(self.running)  # as a rule the first of them is enough
+        with self._lock:
+            jobs = [tuple(self.running), *(tuple(lane.waiting) for lane in self.lanes)]
+        yield from chain.from_iterable(jobs)
+
     @property
     def ended(self) -> int:
         """How many jobs ended, failed or not, since failures were last raised."""
@@ -149,11 +157,16 @@ class Roster(Bound):
                 waiting = len(main.waiting) > main.dead
                 if calls is not main:
                     waiting = waiting or len(calls.waiting) > calls.dead
-                telling = self._telling and not (self.loop is not None and self.loop.is_here())
+                telling = self._telling and not self._tells_here()
                 if not (waiting or telling or self.running or self._inbox):
                     if not (self.parked and self.leaving()):
                         return True
         return self.gone.reached()  # what came after that nobody will do
+
+    def _tells_here(self) -> bool:
+        """True for those who are being told, and need not wait for themselves; but others wait
+        for them, if they block the loop."""
+        return self.loop is not None and self.loop.is_here() and self.loop.blocked_by is None
 
     def reached(self) -> bool:
         return self.is_idle()
@@ -167,7 +180,7 @@ class Roster(Bound):
         raise AssertionError(type(self))
 
     def blockers(self) -> Iterable[Waitable]:
-        return [*self.unfinished(), *self.leaving()]
+        return [*self.unfinished(), *self.leaving(), *self.blocked()]
 
     def _has_begun(self) -> bool:
         with self._lock:

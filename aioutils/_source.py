@@ -48,6 +48,14 @@ class Items:
         """What must end before the end of the iteration."""
         return self.crew.jobs()
 
+    def givers(self) -> Iterable[Job]:
+        """Each of them may give the next result."""
+        return self.crew.under_way()
+
+    def needs(self, job: Job) -> bool:
+        """True if the iteration can't end before this job does."""
+        return self.crew.needs(job)
+
     def is_calling(self) -> bool:
         """True if it is the source itself that calls, where it was to give an item."""
         raise AssertionError(type(self))

@@ -13,7 +13,7 @@ import atexit
 import sys
 import threading
 import time
-from collections.abc import AsyncIterable, Awaitable, Callable
+from collections.abc import AsyncIterable, Awaitable, Callable, Iterator
 from concurrent.futures import CancelledError
 from contextvars import copy_context
 from queue import SimpleQueue
@@ -137,6 +137,12 @@ class _Demand(Each):
 
     def jobs(self) -> list[Job]:
         return []
+
+    def under_way(self) -> Iterator[Job]:
+        return iter(())
+
+    def needs(self, job: Job) -> bool:
+        return False
 
     def _left(self) -> set[Job]:
         return set()

@@ -29,6 +29,7 @@ class Waitable:
 
     paces = False  # who waits for it waits for those who take his results, and goes on by himself
     lends = True  # a function that waits for it in a worker thread lends its slot meanwhile
+    has_givers = False
 
     def reached(self) -> bool:
         raise AssertionError(type(self))
@@ -42,9 +43,23 @@ class Waitable:
     def wanted(self, now: bool, by: Job | None = None) -> None:
         """Somebody waits for it, from now on, or no more: a job, or one outside of all tasks."""
 
+    # For finding those who wait for themselves.
+
+    def is_told(self) -> bool:
+        """True if it is reached, and nothing keeps those from going on who waited for it."""
+        return self.reached()
+
     def blockers(self) -> Iterable[Waitable]:
-        """What must be reached before; for finding those who wait for themselves."""
+        """What must be reached before."""
         return ()
+
+    def givers(self) -> Iterable[Waitable]:
+        """Any one of these can bring it; empty if others can as well, or nobody knows."""
+        return ()
+
+    def needs(self, job: Job) -> bool:
+        """True if whoever waits for it can't be done before the job is, whoever brings it."""
+        return False
 
     def tells_failure(self) -> bool:
         """True if who waits for it is told by it of the failure that ended the rest of a tool."""
@@ -126,11 +141,12 @@ class AnyOf(AllOf):
 class Wait:
     """One thread's wait: told by stopping the loop if it drives, else through its mailbox."""
 
-    __slots__ = ("_loop", "_mailbox", "helper", "target", "thread")
+    __slots__ = ("_loop", "_mailbox", "caller", "helper", "target", "thread")
 
     def __init__(self, loop: Election, target: Waitable | None) -> None:
         self._loop = loop
-        self.thread: int | None = threading.get_ident()
+        self.caller = threading.get_ident()  # even if a helper does the waiting
+        self.thread: int | None = self.caller
         self.target = target
         self._mailbox: threading.Lock | None = None  # locked: nothing came
         self.helper: Helper | None = None

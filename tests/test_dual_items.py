@@ -4,7 +4,9 @@ import asyncio
 import contextvars
 from collections.abc import AsyncIterator, Iterator
 
-from aioutils import Yielder, dual
+import pytest
+
+from aioutils import DeadlockError, Pool, Yielder, dual
 
 
 class Boom(Exception):
@@ -167,3 +169,24 @@ def test_it_outlives_the_thread_that_began_it(in_thread):
     assert first == 0
     assert list(iterator) == [1, 2, 3, 4]
     assert log[-1] == "closed"
+
+
+# ---- waiting for oneself ------------------------------------------------------------------
+
+
+@pytest.mark.filterwarnings("ignore:this call blocks the event loop:RuntimeWarning")
+@pytest.mark.parametrize("kind", ["task", "function"])
+def test_a_task_that_iterates_what_waits_for_it_is_refused(kind):
+    @dual
+    async def waits():
+        yield pool.join()
+
+    def function():
+        return list(waits.sync())
+
+    async def task():
+        return function()
+
+    with Pool(2) as pool:
+        spawned = pool.spawn(task if kind == "task" else function)
+        assert isinstance(spawned.exception(), DeadlockError)

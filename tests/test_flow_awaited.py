@@ -1,13 +1,17 @@
 """Whoever waits for the task of an async stream, and so takes no items, has it pour on."""
 
 import asyncio
+import contextlib
 
 import pytest
 from on_a_loop import on_a_loop, start_all
 
-from aioutils import OrderedYielder, Pool, Yielder
+from aioutils import DeadlockError, OrderedYielder, Pool, Yielder
 
-pytestmark = pytest.mark.timeout(10)
+pytestmark = [
+    pytest.mark.timeout(10),
+    pytest.mark.filterwarnings("ignore:this call blocks the event loop:RuntimeWarning"),
+]
 kinds = pytest.mark.parametrize("kind", [Yielder, OrderedYielder])
 buffers = pytest.mark.parametrize("buffer", [None, 1])
 ways = pytest.mark.parametrize("waits", [True, False], ids=["waits", "at once"])
@@ -143,3 +147,75 @@ def test_after_a_wait_that_took_too_long_the_bound_holds_again(kind):
         y.spawn(asyncio.sleep, 0.01).result()
     assert len(given) <= before + 1
     y.close()
+
+
+async def waits_for(spawned, block, waits=None):
+    yield 0
+    if waits is not None:
+        waits.append(1)
+    yield spawned[0].result() if block else await spawned[0]
+
+
+@kinds
+def test_a_function_that_iterates_a_stream_that_waits_for_it(kind):
+    """It drives the loop that the stream blocks, and can't take what the stream has given."""
+
+    def consume():
+        with contextlib.closing(kind()) as y:
+            y.spawn(waits_for(spawned, block=True))
+            return list(y)
+
+    with Pool(2) as pool:
+        spawned = [pool.spawn(consume)]
+        assert isinstance(spawned[0].exception(), DeadlockError)
+
+
+@kinds
+@pytest.mark.parametrize("streams", [1, 2])
+@pytest.mark.parametrize("first", ["stream", "consumer"])
+def test_a_task_that_iterates_streams_that_await_it(kind, streams, first):
+    async def consume():
+        waits = []
+        for _ in range(streams):
+            y.spawn(waits_for(spawned, block=False, waits=waits))
+        while first == "stream" and len(waits) < streams:
+            await asyncio.sleep(0)
+        return [item async for item in y]
+
+    with Pool(2) as pool, contextlib.closing(kind(within=pool)) as y:
+        spawned = [pool.spawn(consume())]
+        assert isinstance(spawned[0].exception(), DeadlockError)
+        y.take_errors()
+
+
+@kinds
+def test_a_stream_that_awaits_the_consumer_does_not_end_what_others_give(kind):
+    async def consume():
+        y.spawn(asyncio.sleep(0.01, "first"))
+        y.spawn(waits_for(spawned, block=False, waits=waits))
+        while not waits:
+            await asyncio.sleep(0)
+        async for item in y:
+            if item == "first":
+                return item
+
+    waits = []
+    with Pool(2) as pool, contextlib.closing(kind(within=pool)) as y:
+        spawned = [pool.spawn(consume())]
+        assert spawned[0].result() == "first"
+
+
+@pytest.mark.parametrize("behind", [0.01, 0])
+def test_a_task_that_waits_for_the_head_of_the_line_which_awaits_it(behind):
+    """What comes behind it does not help."""
+
+    async def consume():
+        y.spawn(wait_for(spawned[0]))
+        y.spawn(asyncio.sleep(behind, "behind"))
+        await asyncio.sleep(0)
+        return [item async for item in y]
+
+    with Pool(2) as pool, contextlib.closing(OrderedYielder(within=pool)) as y:
+        spawned = [pool.spawn(consume())]
+        assert isinstance(spawned[0].exception(), DeadlockError)
+        y.take_errors()

@@ -1,5 +1,6 @@
 """Waiting for oneself is refused at once, with a RuntimeError that names the fix (rule 4)."""
 
+import asyncio
 import threading
 
 import pytest
@@ -194,3 +195,65 @@ def test_waiting_for_a_tool_that_waits_for_nobody_else_is_fine():
             tasks = [tool.spawn(wait()), tool.spawn(wait()), tool.spawn(third.result)]
             finish(tool)
             assert [task.result() for task in tasks] == [3, 3, 3]
+
+
+async def waits_for(spawned, block, waits=None):
+    """A source whose second item is the result of a task."""
+    yield 0
+    if waits is not None:
+        waits.set()
+    yield spawned[0].result() if block else await spawned[0]
+
+
+def test_a_function_that_maps_over_a_source_that_waits_for_it():
+    def consume():
+        with Pool(2) as inner:
+            return inner.map(returns, waits_for(spawned, block=True))
+
+    with Pool(2) as pool:
+        spawned = [pool.spawn(consume)]
+        assert isinstance(spawned[0].exception(), DeadlockError)
+
+
+@pytest.mark.parametrize("own", [True, False])
+@pytest.mark.parametrize("method", ["imap", "imap_unordered"])
+@pytest.mark.parametrize("first", ["source", "consumer"])
+def test_a_task_that_iterates_a_source_that_awaits_it(own, method, first):
+    async def consume():
+        waits = asyncio.Event()
+        results = getattr(inner, method)(returns, waits_for(spawned, block=False, waits=waits))
+        assert await anext(results) == 0
+        if first == "source":
+            await waits.wait()
+        return [result async for result in results]
+
+    with Pool(2) as pool, Pool(2, within=pool) as other:
+        inner = pool if own else other
+        spawned = [pool.spawn(consume())]
+        assert isinstance(spawned[0].exception(), DeadlockError)
+
+
+@pytest.mark.parametrize("isolate", [True, False])
+@pytest.mark.parametrize("method", ["imap", "imap_unordered"])
+@pytest.mark.parametrize("first", ["items", "consumer"])
+def test_a_task_that_iterates_items_that_await_it(isolate, method, first):
+    """Each of them awaits it, and so nobody can give the next result."""
+
+    async def item(n):
+        nonlocal waiting
+        if n == 0:
+            return n
+        waiting += 1
+        return await spawned[0]
+
+    async def consume():
+        results = getattr(inner, method)(item, range(3), isolate=isolate)
+        assert await anext(results) == 0
+        while first == "items" and waiting < 2:
+            await asyncio.sleep(0)
+        return [result async for result in results]
+
+    waiting = 0
+    with Pool(3) as pool, Pool(3, within=pool) as inner:
+        spawned = [pool.spawn(consume())]
+        assert isinstance(spawned[0].exception(), DeadlockError)
