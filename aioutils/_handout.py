@@ -81,6 +81,7 @@ class Handout(Waitable):
                         return item
                 elif self._source is not None and self._source.may_pull():
                     if self._source.pull():
+                        self._tool._opened()  # the source may have closed it
                         return LOOK
                 elif self._at_end():
                     self._over = True

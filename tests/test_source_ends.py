@@ -3,6 +3,7 @@
 import asyncio
 import itertools
 import threading
+import time
 from concurrent.futures import CancelledError
 
 import pytest
@@ -379,10 +380,12 @@ def test_a_closed_pool_pulls_no_more(source, isolate):
     assert items.closed
 
 
-@pytest.mark.parametrize("isolate", [True, False])
-def test_an_item_of_a_source_that_closed_the_pool_never_starts(isolate):
+@both
+@pytest.mark.parametrize("seconds", [0, 0.005])
+def test_an_item_of_a_source_that_closed_the_pool_never_starts(seconds, isolate):
     def items():
         pool.close()
+        time.sleep(seconds)  # so long that what was pulled is to begin first
         yield started.append
 
     async def run(start):
