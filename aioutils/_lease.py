@@ -33,10 +33,8 @@ def block(
 ) -> bool:
     """Waits in sync code; `loop` is the one that has to run for it. False: time is up. The first
     wait of a function that is cancelled is broken off, unless it is `patient`."""
+    asked = None if patient else heed(target)
     me, here = _waiting_here()
-    asked = None if patient or me is None or asyncio._get_running_loop() else asked_to_end()
-    if asked is not None:
-        _break_off(me, target)
     if target.reached():
         return True
     refuse_own(loop, target, fix)
@@ -65,7 +63,7 @@ def block(
             finally:
                 loop.callers.remove(lend)
         if asked is not None:
-            _break_off(me, target)
+            heed(target)
         return ended
     finally:
         if here is not None:
@@ -74,12 +72,19 @@ def block(
         del me, target, lend, goal  # the frames of a failure lead to this one
 
 
-def _break_off(me: Job | None, target: Waitable) -> None:
-    """If the function that runs here was asked to end, it learns of that, once: what it waited for
-    may have come as well, or have been cancelled with it."""
-    if me is not None and me._lane.scheduler.was_asked(me):
+def heed(target: Waitable) -> Waitable | None:
+    """If the function that runs here was asked to end, it learns of that, once: what it waits for
+    may have come as well, or have been cancelled with it. Returns what comes when it is asked."""
+    asked = asked_to_end()
+    if asked is None or asyncio._get_running_loop() is not None:
+        return None
+    me = _running_job()
+    if me is None:
+        return None
+    if me._lane.scheduler.was_asked(me):
         knows()
         raise cancelled(f"{me!r}, which was to wait for {target!r}")
+    return asked
 
 
 @contextmanager

@@ -11,7 +11,7 @@ from ._failures import passes_unseen
 from ._handout import END, LOOK, WAIT, Handout
 from ._job import DONE
 from ._later import Later
-from ._lease import current, pause, refuse, refuse_circle
+from ._lease import current, heed, pause, refuse, refuse_circle
 from ._raised import is_a
 from ._source import Closing
 from ._steps import Steps, arun, cancel_again, requests, run
@@ -52,6 +52,7 @@ class Stream(Handout, Closing, Generic[T]):
         item: Any = None
         try:
             self._over or self._tool._opened()
+            heed(self)  # it may never have to wait
             while (item := self._step()) is WAIT or item is LOOK:
                 self._asking, left = True, self._left()
                 if item is LOOK:
