@@ -145,7 +145,7 @@ class Wait:
 
     def __init__(self, loop: Election, target: Waitable | None) -> None:
         self._loop = loop
-        self.caller = threading.get_ident()  # even if a helper does the waiting
+        self.caller: int = threading.get_ident()  # even if a helper does the waiting
         self.thread: int | None = self.caller
         self.target = target
         self._mailbox: threading.Lock | None = None  # locked: nothing came
