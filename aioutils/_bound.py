@@ -14,7 +14,7 @@ from weakref import ref
 
 from ._eventloop import LoopFactory
 from ._job import Job
-from ._lease import block, current, refuse_circle, refuse_own
+from ._lease import block, current, heed, refuse_circle, refuse_own
 from ._loop import Loop
 from ._owner import Worker
 from ._signals import held
@@ -102,6 +102,7 @@ class Bound(Moment, Worker):
 
     def look(self, target: Waitable, fix: str) -> None:
         """The same for what comes without waiting."""
+        heed(target)
         tie = self.tie()
         try:
             refuse_own(tie.loop, target, fix)

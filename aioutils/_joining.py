@@ -25,6 +25,8 @@ class Ended(Waitable):
     any of them raises.
     """
 
+    heeds = True
+
     def __init__(self, scheduler: Scheduler) -> None:
         self._scheduler = scheduler
         self._notify: Callable[[], None] | None = None

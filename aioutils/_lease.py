@@ -17,7 +17,7 @@ from contextlib import AbstractContextManager, ExitStack, contextmanager, suppre
 from functools import partial
 
 from ._graph import Driving, Hook, check, enter, leave
-from ._job import Job
+from ._job import Job, at_once
 from ._loop import Loop
 from ._place import asked_to_end, knows, lending
 from ._runner import current as current
@@ -32,8 +32,8 @@ def block(
     loop: Loop, target: Waitable, timeout: float | None, fix: str, *, patient: bool = False
 ) -> bool:
     """Waits in sync code; `loop` is the one that has to run for it. False: time is up. The first
-    wait of a function that is cancelled is broken off, unless it is `patient`."""
-    asked = None if patient else heed(target)
+    wait of a function that is cancelled is broken off; a `patient` one only if the target heeds."""
+    asked = None if patient and not target.heeds else heed(target)
     me, here = _waiting_here()
     if target.reached():
         return True
@@ -76,7 +76,8 @@ def heed(target: Waitable) -> Waitable | None:
     """If the function that runs here was asked to end, it learns of that, once: what it waits for
     may have come as well, or have been cancelled with it. Returns what comes when it is asked."""
     asked = asked_to_end()
-    if asked is None or asyncio._get_running_loop() is not None:
+    # Not a loop that the function runs, or a done-callback that it adds: they were not asked.
+    if asked is None or at_once.calling or asyncio._get_running_loop() is not None:
         return None
     me = _running_job()
     if me is None:

@@ -17,6 +17,7 @@ from typing import Any
 
 from ._each import Each
 from ._job import Job, without_ours
+from ._place import asked_to_end
 from .errors import DeadlockError
 
 _SLOW = 0.001  # seconds, for up to 16 items
@@ -114,10 +115,14 @@ class Source(Items):
             if self._puller is not None:
                 raise DeadlockError(ASKS_ITSELF)
             self._puller = threading.get_ident()
+            asked = asked_to_end()
             try:
                 return self._pull()
             except Exception as error:  # surfaces after the results before it
-                self.over, self.error = True, without_ours(error)
+                self.over = True
+                if asked is not asked_to_end():  # of the function that iterates, told in here
+                    raise
+                self.error = without_ours(error)
                 return False
             finally:
                 self._puller = None

@@ -94,6 +94,8 @@ class Stay(Job):
 class Inside(Moment):
     """The moment at which the manager was entered, or failed to be."""
 
+    heeds = True
+
     def __init__(self, stay: Stay) -> None:
         super().__init__()
         self._stay = stay

@@ -25,10 +25,10 @@ T = TypeVar("T")
 Steps = Generator[Waitable, None, T]
 
 
-def run(steps: Steps[T], scheduler: Scheduler, fix: str, *, patient: bool = True) -> T:
-    """In sync code. Not `patient`: if it is a function that runs it, its cancellation is thrown
-    into the procedure as well."""
-    return _run(steps, partial(scheduler.block, timeout=None, fix=fix, patient=patient))
+def run(steps: Steps[T], scheduler: Scheduler, fix: str) -> T:
+    """In sync code. The cancellation of a function that runs it is thrown in where it waits for
+    what `heeds` that; elsewhere it is for the next wait."""
+    return _run(steps, partial(scheduler.block, timeout=None, fix=fix, patient=True))
 
 
 def run_in_finalizer(steps: Steps[T], scheduler: Scheduler, fix: str) -> T:

@@ -118,7 +118,7 @@ class Tool:
         scheduler = self._opened()
         stay = Stay(scheduler, manager)
         try:
-            return run(stay.entering(), scheduler, _FIX, patient=False)  # type: ignore[no-any-return]
+            return run(stay.entering(), scheduler, _FIX)  # type: ignore[no-any-return]
         finally:
             del self, stay  # the frames of a failure lead to this one
 

@@ -70,12 +70,32 @@ class Silent:
     def dual_items(self, pool):
         list(dual(self.feed).sync())
 
+    def plain_source(self, pool):
+        def numbers():
+            yield 1
+            self.other.spawn(forever).result()
+
+        list(pool.imap(self.endless, numbers()))
+
+    async def endless(self, n):
+        await forever()
+
+    def scope(self, pool):
+        with Group() as inner:
+            inner.spawn(forever)
+
+    def look(self, pool):
+        self.other.spawn(forever)
+        while not self.other.join(timeout=0):
+            time.sleep(0.001)
+
     def tool_of_its_own(self, pool):
         with Pool(2) as inner:  # one for what it waits for, which goes on
             inner.map(lambda _: inner.spawn(forever).result(), [1])
 
 
-WAITS = [name for name in vars(Silent) if name[0] != "_" and name not in ("feed", "session")]
+HELPERS = ("feed", "session", "endless")
+WAITS = [name for name in vars(Silent) if name[0] != "_" and name not in HELPERS]
 
 
 def by_task(pool, task):
@@ -244,6 +264,27 @@ def test_what_it_ends_itself_is_ended_all_the_same(patient):
         pool.join(timeout=0.01)
         task.cancel()
     assert log == ["cleaned up", "goes on"]
+
+
+def test_a_callback_that_it_adds_does_not_take_it_away():
+    def function():
+        begun.set()
+        assert go_on.wait(5)
+        done.add_done_callback(lambda task: log.append(other.spawn(returns, "called").result()))
+        other.spawn(forever).result()
+
+    log, begun, go_on = [], threading.Event(), threading.Event()
+    with Group() as other, Pool(1) as pool:
+        done = other.spawn(returns, 1)
+        done.result()
+        task = pool.spawn(function)
+        assert pool.join(timeout=0.02) is False and begun.is_set()
+        task.cancel()
+        pool.join(timeout=0.01)
+        go_on.set()
+        assert pool.join(5)
+        other.cancel()
+    assert log == ["called"] and task.cancelled()
 
 
 def test_a_function_item_is_broken_off_as_its_call_fails():

@@ -43,8 +43,8 @@ class Promises:
     def iterating(self, works, tool=None, by=None):
         """Around a call over them: what began in it has ended as it is left, however.
 
-        tool: that whose call it is, if no task of it waits. by: the function that waits, if any;
-        as an item of a call it is cancelled if that fails, and with it what it waits for.
+        tool: that whose call it is, if no task of it waits. by: the function that waits, if any:
+        what it waits for is broken off if it is cancelled, as an item if its call fails.
         """
         refused = swallowed = False
         try:
@@ -54,8 +54,8 @@ class Promises:
             raise
         except CancelledError as error:
             swallowed = self.may_be_refused  # what ended it goes before a refusal
-            is_item = by is not None and by.task is None
-            by_failure = is_item or not self.mood.calm or self.failed_fast()
+            with_it = by is not None and (by.task is None or self.may_be_cancelled(by))
+            by_failure = with_it or not self.mood.calm or self.failed_fast()
             self.promise(by_failure, "was cancelled by nobody:", repr(error))
             if self.mood.strict and tool is not None:
                 unseen = [failure_of(error) for error in self.tools[tool].errors]
