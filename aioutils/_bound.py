@@ -78,14 +78,12 @@ class Bound(Moment, Worker):
         """The loop of sync code, as it is at this moment."""
         return self.tie().loop
 
-    def block(
-        self, target: Waitable, timeout: float | None, fix: str, *, patient: bool = False
-    ) -> bool:
+    def block(self, target: Waitable, timeout: float | None, fix: str) -> bool:
         """`_lease.block` on the loop that it is bound to, or is bound to by this."""
         deadline = None if timeout is None else monotonic() + timeout
         tie = self.tie()
         try:
-            while not block(tie.loop, target, timeout, fix, patient=patient):
+            while not block(tie.loop, target, timeout, fix):
                 if not tie.loop.is_over():
                     return False
                 timeout = None if deadline is None else max(0.0, deadline - monotonic())

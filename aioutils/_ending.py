@@ -92,7 +92,7 @@ def _wait_for_closer(scheduler: Scheduler) -> None:
     loop = _loop_to_go(scheduler)
     if loop is not None and scheduler.closer != get_ident():
         with suppress(DeadlockError):  # he waits for us
-            block(loop, _Gone(scheduler), None, FIX, patient=True)
+            block(loop, _Gone(scheduler), None, FIX)
 
 
 async def _await_closer(scheduler: Scheduler) -> None:

@@ -36,6 +36,7 @@ class Handout(Waitable):
     """The results of a tool, or of one call of it; what waits for the next one is a `Stream`."""
 
     has_givers = True
+    heeds = True
     _begun = False
     _over = True  # until it is made
 

@@ -28,12 +28,10 @@ from .errors import DeadlockError, cancelled
 Lend = Callable[[], AbstractContextManager[None]]
 
 
-def block(
-    loop: Loop, target: Waitable, timeout: float | None, fix: str, *, patient: bool = False
-) -> bool:
+def block(loop: Loop, target: Waitable, timeout: float | None, fix: str) -> bool:
     """Waits in sync code; `loop` is the one that has to run for it. False: time is up. The first
-    wait of a function that is cancelled is broken off; a `patient` one only if the target heeds."""
-    asked = None if patient and not target.heeds else heed(target)
+    wait of a function that is cancelled is broken off, if the target heeds that."""
+    asked = heed(target) if target.heeds else None
     me, here = _waiting_here()
     if target.reached():
         return True

@@ -198,7 +198,10 @@ class SpawnOrder(Order):
         return len(flow.items or ()) + at_head * len(self.finished)
 
     def first(self) -> Job | None:
-        return self._line[0] if self._line else None
+        try:  # in one step: another thread may take it
+            return self._line[0]
+        except IndexError:
+            return None
 
     def is_full(self, most: int, lane: Lane) -> bool:
         if self.backlog() < most:

@@ -28,7 +28,7 @@ Steps = Generator[Waitable, None, T]
 def run(steps: Steps[T], scheduler: Scheduler, fix: str) -> T:
     """In sync code. The cancellation of a function that runs it is thrown in where it waits for
     what `heeds` that; elsewhere it is for the next wait."""
-    return _run(steps, partial(scheduler.block, timeout=None, fix=fix, patient=True))
+    return _run(steps, partial(scheduler.block, timeout=None, fix=fix))
 
 
 def run_in_finalizer(steps: Steps[T], scheduler: Scheduler, fix: str) -> T:
@@ -37,7 +37,7 @@ def run_in_finalizer(steps: Steps[T], scheduler: Scheduler, fix: str) -> T:
 
     def wait(target: Waitable) -> None:
         loop, begun = scheduler.bound(), monotonic()
-        while not block(loop, target, 0.1, fix, patient=True):
+        while not block(loop, target, 0.1, fix):
             if loop.is_stuck(begun):
                 scheduler.abandon()
                 warn_dropped(repr(scheduler))

@@ -62,7 +62,7 @@ class SyncCalls(Tool):
             if call is None:  # it came before
                 raise
             if call.cancel() and isinstance(error, CancelledError):  # of the function that waited
-                self._scheduler.block(call, None, _FIX, patient=True)
+                self._scheduler.block(call, None, _FIX)
             failure = _unseen(call)
             if failure is not None and failure is not error:
                 note(error, f"in its clean-up {name} failed: {shown(failure)}")

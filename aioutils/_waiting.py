@@ -30,7 +30,7 @@ class Waitable:
     paces = False  # who waits for it waits for those who take his results, and goes on by himself
     lends = True  # a function that waits for it in a worker thread lends its slot meanwhile
     has_givers = False
-    heeds = False  # in a procedure too, the cancellation of the function that waits
+    heeds = False  # the cancellation of the function that waits: its wait is broken off
 
     def reached(self) -> bool:
         raise AssertionError(type(self))

@@ -40,6 +40,8 @@ class Task(Job, Generic[T]):
 
     __slots__ = ()
 
+    heeds = True
+
     def done(self) -> bool:
         """Returns True once the task has a result, failed or was cancelled; drives nothing."""
         return self.reached()

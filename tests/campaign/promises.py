@@ -54,7 +54,7 @@ class Promises:
             raise
         except CancelledError as error:
             swallowed = self.may_be_refused  # what ended it goes before a refusal
-            with_it = by is not None and (by.task is None or self.may_be_cancelled(by))
+            with_it = by is not None and (by.task is None or was_asked(by.task))
             by_failure = with_it or not self.mood.calm or self.failed_fast()
             self.promise(by_failure, "was cancelled by nobody:", repr(error))
             if self.mood.strict and tool is not None:
@@ -161,6 +161,11 @@ class Promises:
             if work.tool == number and work.outcome == "returned" and not work.task.cancelled():
                 if work.result is not None and work.kind != "flow":
                     yield work.number
+
+
+def was_asked(task):
+    """To end, by whomever."""
+    return task._lane.scheduler.was_asked(task)
 
 
 def fails(error, works):

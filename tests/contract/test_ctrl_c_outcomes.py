@@ -17,6 +17,9 @@ pytestmark = [
     pytest.mark.skipif(sys.platform == "win32", reason="needs os.kill(pid, SIGINT)"),
 ]
 
+# One that sleeps in the interpreter, where a signal wakes it, and one that computes.
+blocks = pytest.mark.parametrize("block", ["time.sleep(60)", "while True: pass"])
+
 
 def test_uncaught_it_ends_the_script_with_one_traceback(run_script):
     code = """
@@ -58,7 +61,7 @@ def test_a_second_one_leaves_a_task_that_swallows_cancellation(script):
     assert lines == ["tidy cleaned up", "KeyboardInterrupt left"]
 
 
-@pytest.mark.parametrize("block", ["time.sleep(60)", "while True: pass"])
+@blocks
 def test_a_second_one_leaves_a_blocked_loop_and_the_others_clean_up(script, block):
     lines = script(f"""
         async def blocking():
@@ -74,7 +77,7 @@ def test_a_second_one_leaves_a_blocked_loop_and_the_others_clean_up(script, bloc
     assert lines == ["tidy cleaned up", "KeyboardInterrupt left"]
 
 
-@pytest.mark.parametrize("block", ["time.sleep(60)", "while True: pass"])
+@blocks
 def test_a_second_one_leaves_a_loop_that_is_blocked_in_another_thread(script, block):
     lines = script(f"""
         async def blocking():
@@ -92,7 +95,7 @@ def test_a_second_one_leaves_a_loop_that_is_blocked_in_another_thread(script, bl
     assert lines == ["KeyboardInterrupt left", "on we go"]
 
 
-@pytest.mark.parametrize("block", ["time.sleep(60)", "while True: pass"])
+@blocks
 def test_a_second_one_leaves_a_helper_thread_whose_loop_is_blocked(script, block):
     lines = script(f"""
         async def blocking():

@@ -154,3 +154,22 @@ def test_what_held_signals_back_around_the_wait_does_so_in_the_child(script):
         ended("interrupted")
     """)
     assert lines == ["went", "on", "interrupted"]
+
+
+def test_it_does_so_while_a_done_callback_waits(script):
+    """It waits as a task does, and the child counts such waits anew: circles are found there."""
+    lines = script(f"""
+        {HANDLER}
+        joined = []
+        other = Group()
+        other.spawn(asyncio.sleep, 0).add_done_callback(lambda task: joined.append(pool.join()))
+        other.join()
+        assert joined == [True]
+        one, two = Group(), Group()
+        first = one.spawn(two.join)
+        second = two.spawn(first.result)
+        assert isinstance(first.exception(), ExceptionGroup)
+        assert isinstance(second.exception(), DeadlockError)
+        ended("waited")
+    """)
+    assert lines == ["waited"]
