@@ -8,7 +8,8 @@ from __future__ import annotations
 import os
 import threading
 from collections import Counter
-from collections.abc import Generator, Iterable, Iterator
+from collections.abc import Iterable, Iterator
+from itertools import chain
 from typing import TYPE_CHECKING
 
 from ._job import RUNNING, Job
@@ -18,6 +19,8 @@ from .errors import DeadlockError
 if TYPE_CHECKING:
     from ._election import Election
     from ._turn import Turn
+
+_Ordered = dict[Waitable, None]  # a set, in order
 
 _lock = threading.RLock()
 _waited_for: Counter[int] = Counter()  # jobs, by id, that other jobs wait for
@@ -133,48 +136,63 @@ def _refuse(me: Job, target: Waitable, fix: str) -> None:
 
 
 def way(start: Waitable, goal: Job) -> list[Waitable] | None:
-    """The way from what is waited for to the one who wants to wait, if there is one."""
-    after: dict[Waitable, Waitable | None] = {start: None}  # of each that leads there, the next one
-    line = [(start, _look(start, goal))]  # from the start to here
-    leads: bool | None = None  # what was looked at just now; None: the look begins
+    """The way from what is waited for to the one who wants to wait, if it can't come before that
+    one goes on."""
+    keepers = _stuck(start, goal)
+    before: dict[Waitable, Waitable] = {}
+    line = [start] if start in keepers else []
+    for node in line:
+        if node is goal:
+            path: list[Waitable] = [goal]
+            while path[-1] is not start:
+                path.append(before[path[-1]])
+            return path[::-1]
+        for keeper in chain(*keepers[node]):
+            if keeper is not start and keeper not in before:
+                before[keeper] = node
+                line.append(keeper)
+    return None
+
+
+def _stuck(start: Waitable, goal: Job) -> dict[Waitable, tuple[_Ordered, _Ordered]]:
+    """Of all that `start` leads to, what can't come before the goal goes on, and what keeps it:
+    each of its blockers, and all of its givers together. What has none comes, and lets others."""
+    keepers: dict[Waitable, tuple[_Ordered, _Ordered]] = {}
+    kept: dict[Waitable, list[Waitable]] = {}
+    line, comes = [start], []
     while line:
-        node, look = line[-1]
-        try:
-            blocker = look.send(leads)
-        except StopIteration as end:
-            line.pop()
-            after[node] = end.value
-            leads = end.value is not None
-        else:
-            leads = after[blocker] is not None if blocker in after else None
-            if leads is None:
-                after[blocker] = None
-                line.append((blocker, _look(blocker, goal)))
-    if not leads:
-        return None
-    path = [start]
-    while (node := path[-1]) is not goal and (then := after[node]) is not None:
-        path.append(then)
-    return path
+        node = line.pop()
+        if node in keepers:
+            continue
+        blockers, givers = keepers[node] = _keepers(node, goal)
+        for keeper in chain(blockers, givers):
+            kept.setdefault(keeper, []).append(node)
+            line.append(keeper)
+        if not (blockers or givers or node is goal):
+            comes.append(node)
+    for node in comes:
+        del keepers[node]
+    for node in comes:
+        for other in kept.get(node, ()):
+            if other in keepers:
+                blockers, givers = keepers[other]
+                blockers.pop(node, None)
+                if node in givers:
+                    givers.clear()
+                if not (blockers or givers):
+                    del keepers[other]
+                    comes.append(other)
+    return keepers
 
 
-def _look(node: Waitable, goal: Job) -> Generator[Waitable, bool | None, Waitable | None]:
-    """Yields what is to be looked at, and is sent whether that leads to the goal. Returns the next
-    on the way, if there is one: one of all the blockers is enough, or every one of the givers."""
-    if node is goal:
-        return goal
-    if node.is_told():
-        return None
+def _keepers(node: Waitable, goal: Job) -> tuple[_Ordered, _Ordered]:
+    if node is goal or node.is_told():
+        return {}, {}
     if node.needs(goal):
-        return goal
-    for blocker in node.blockers():
-        if (yield blocker):
-            return blocker
-    giver: Waitable | None = None
-    for giver in node.givers():
-        if not (yield giver):
-            return None
-    return giver
+        return {goal: None}, {}
+    blockers = dict.fromkeys(node.blockers())
+    blockers.pop(node, None)  # a job that blocks its own loop
+    return blockers, dict.fromkeys(node.givers())
 
 
 def reachable(jobs: Iterable[Job]) -> Iterator[Job]:

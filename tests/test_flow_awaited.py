@@ -219,3 +219,29 @@ def test_a_task_that_waits_for_the_head_of_the_line_which_awaits_it(behind):
         spawned = [pool.spawn(consume())]
         assert isinstance(spawned[0].exception(), DeadlockError)
         y.take_errors()
+
+
+@kinds
+def test_two_that_give_wait_for_the_consumer_the_one_over_the_other(kind):
+    """Each over a task of another tool: the last that begins to wait would do so for ever."""
+
+    async def after(passes, what):
+        for _ in range(passes):
+            await asyncio.sleep(0)
+        return await what
+
+    async def iterate():
+        return [item async for item in y]
+
+    async def consume():
+        over = pool.spawn(wait_for(spawned[0]))
+        one = y.spawn(wait_for(over))
+        last = pool.spawn(after(20, one))
+        y.spawn(wait_for(last))
+        return await after(10, iterate())
+
+    with Pool(3) as pool, contextlib.closing(kind(within=pool)) as y:
+        spawned = [pool.spawn(consume())]
+        with pytest.raises(ExceptionGroup, match="would wait for itself"):
+            pool.join()
+        y.take_errors()
