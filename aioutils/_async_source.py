@@ -58,8 +58,8 @@ class AsyncSource(Items, Moment):
             raise DeadlockError(ASKS_ITSELF)
 
     def reached(self) -> bool:
-        """True if there is room for one more."""
-        return self.crew.room() > 0
+        """True if there is room for one more, or none is wanted any more."""
+        return self.over or self.crew.room() > 0
 
     def jobs(self) -> list[Job]:
         jobs = super().jobs()
@@ -87,7 +87,7 @@ class AsyncSource(Items, Moment):
             try:
                 raise job.error()
             finally:
-                del job
+                del self, job
 
     async def _pull_all(self, items: AsyncIterable[Any]) -> None:
         try:
@@ -95,6 +95,8 @@ class AsyncSource(Items, Moment):
             async with Aclosing(iterator):
                 while True:
                     await until(self)
+                    if self.over:  # it took its cancellation, and gave what it still had
+                        break
                     try:
                         item = await anext(iterator)
                     except StopAsyncIteration:
@@ -112,8 +114,6 @@ class AsyncSource(Items, Moment):
             self.error = error
         finally:
             self.over = True
-            assert self._job is not None
-            self._scheduler.unpark(self._job)
             self.crew.order.tell()
             del self
 

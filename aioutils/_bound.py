@@ -90,7 +90,7 @@ class Bound(Moment, Worker):
                 tie = self.tie()
             return True
         finally:
-            del tie, target  # the frames of a failure lead to this one
+            del self, tie, target  # the frames of a failure lead to this one
 
     def blocked(self) -> list[Job]:
         """The one that its loop stands still for, if it does: nothing ends before that goes on."""

@@ -10,12 +10,14 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Iterable
+from concurrent.futures import CancelledError
 from contextlib import suppress
 from typing import Any, Literal, NoReturn
 
 from ._job import FAILED, Job
 from ._order import Order
 from ._raised import attributes, context_of, is_a, set_context, trace_of
+from ._runner import current
 
 _log = logging.getLogger("aioutils")
 
@@ -132,8 +134,20 @@ def raise_itself(error: BaseException) -> NoReturn:
 
 
 def passes_unseen(error: BaseException) -> bool:
-    """True of what ends a task or a generator from outside: nobody reads its notes."""
-    return is_a(error, asyncio.CancelledError, GeneratorExit)
+    """True of what ends a task, a function or a generator from outside: nobody reads its notes."""
+    if is_a(error, asyncio.CancelledError, GeneratorExit):
+        return True
+    return is_a(error, CancelledError) and current.get() is not None
+
+
+def ride(error: BaseException | None, failure: BaseException | None, what: str) -> None:
+    """What failed beside what leaves is a note of that, or logged, if nobody reads it."""
+    if failure is None or failure is error or is_a(failure, CancelledError, asyncio.CancelledError):
+        return
+    if error is None or passes_unseen(error):
+        complain(failure, "%s", what)
+    else:
+        note(error, f"{what}: {shown(failure)}")
 
 
 def note(error: BaseException, *texts: str) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from ._failures import note, passes_unseen, raise_itself, shown
 from ._flow import Flow, Put
 from ._job import CANCELLED, DONE, FAILED, Job
-from ._lease import current
+from ._lease import current, heed
 from ._order import Order
 from ._raised import is_a
 from ._waiting import Moment
@@ -94,6 +94,7 @@ class Hand:
     def _error(self, job: Job) -> BaseException:
         failures = self._scheduler.failures
         if job._state is CANCELLED:
+            heed(job)  # who iterates may be cancelled with it
             if not (self.raises and failures.failing) or self._asks_for_task():
                 return cancelled(f"{job!r}")
             self.failed_fast = True

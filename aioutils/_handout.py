@@ -7,16 +7,14 @@ hands out of a job, and what becomes of failures, its `Hand` says.
 
 from __future__ import annotations
 
-import asyncio
 from collections import deque
 from collections.abc import Callable, Iterable
-from concurrent.futures import CancelledError
 from threading import get_ident
 from time import monotonic
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from ._async_source import AsyncSource
-from ._failures import complain, note, passes_unseen, shown
+from ._failures import ride
 from ._hand import SKIP, Hand
 from ._job import Job
 from ._order import Order
@@ -122,18 +120,15 @@ class Handout(Waitable):
     def _end_source(self, error: BaseException | None) -> None:
         """Before its end, because of `error`, if any. It may have failed already: that was to be
         raised after the results before it."""
-        if self._source is not None:
-            self._ride(error, self._source.take_error(), "a source failed")
-            self._source.close()
+        try:
+            if self._source is not None:
+                self._ride(error, self._source.take_error(), "a source failed")
+                self._source.close()
+        finally:
+            del self, error  # as in `_step`
 
     def _ride(self, error: BaseException | None, failure: BaseException | None, what: str) -> None:
-        """What the source failed with is a note of what leaves, or logged, if nothing does."""
-        if failure is None or is_a(failure, CancelledError, asyncio.CancelledError):
-            return
-        if error is None or passes_unseen(error):
-            complain(failure, "%r: %s", self._scheduler, what)
-        else:
-            note(error, f"{self._scheduler!r}: {what}: {shown(failure)}")
+        ride(error, failure, f"{self._scheduler!r}: {what}")
 
     def _at_end(self) -> bool:
         if self._source is None:
@@ -165,7 +160,7 @@ class Handout(Waitable):
             finally:
                 if self._source is not None:
                     self._source.let_go()
-                del error  # else it, its traceback and this frame are a cycle
+                del self, error  # as in `_step`
 
     def _dropped(self) -> list[Job]:
         """What is unfinished, where nothing can be waited for."""

@@ -32,6 +32,7 @@ def block(loop: Loop, target: Waitable, timeout: float | None, fix: str) -> bool
     """Waits in sync code; `loop` is the one that has to run for it. False: time is up. The first
     wait of a function that is cancelled is broken off, if the target heeds that."""
     asked = heed(target) if target.heeds else None
+    goal = target if asked is None else AnyOf((target, asked))
     me, here = _waiting_here()
     if target.reached():
         return True
@@ -39,15 +40,17 @@ def block(loop: Loop, target: Waitable, timeout: float | None, fix: str) -> bool
     if me is None:
         target.wanted(True)
         try:
-            return loop.wait(target, timeout)
+            ended = loop.wait(goal, timeout)
+            if asked is not None:
+                heed(target)
+            return ended
         finally:
             target.wanted(False)
-            del target  # the frames of a failure lead to this one
+            del loop, target, goal, asked  # the frames of a failure lead to this one
     own = here if isinstance(me, Hook) else me._lane.scheduler.loop
     assert own is not None
     outer = None if here is None else here.blocked_by  # of a signal handler in such a wait
     lend = partial(_lent, me, own, None if here is own else lending())
-    goal = target if asked is None else AnyOf((target, asked))
     driving = Driving(loop)
     enter(me, target, fix, here, driving)
     try:
@@ -67,7 +70,8 @@ def block(loop: Loop, target: Waitable, timeout: float | None, fix: str) -> bool
         if here is not None:
             here.blocked_by = outer
         leave(me, target, driving)
-        del me, target, lend, goal  # the frames of a failure lead to this one
+        # The frames of a failure lead to this one.
+        del me, own, here, loop, driving, target, lend, goal, asked
 
 
 def heed(target: Waitable) -> Waitable | None:
@@ -77,12 +81,12 @@ def heed(target: Waitable) -> Waitable | None:
     # Not a loop that the function runs, or a done-callback that it adds: they were not asked.
     if asked is None or at_once.calling or asyncio._get_running_loop() is not None:
         return None
-    me = _running_job()
-    if me is None:
-        return None
-    if me._lane.scheduler.was_asked(me):
+    if asked.reached():
         knows()
-        raise cancelled(f"{me!r}, which was to wait for {target!r}")
+        try:
+            raise cancelled(f"{asked.job!r}, which was to wait for {target!r}")
+        finally:
+            del target, asked
     return asked
 
 

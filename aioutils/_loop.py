@@ -131,11 +131,12 @@ class Loop(Election):
                 self.release()
 
     def close_orphans(self) -> None:
-        gone, begun = AllOf(tuple(self.orphans.values())), monotonic()
+        begun = monotonic()
         stuck: list[str] = []
         try:
-            while not self.wait(gone, _LOOK, last=False):
-                if self.is_stuck(begun):
+            while self.orphans:  # their tasks may drop others
+                gone = AllOf(tuple(self.orphans.values()))
+                if not self.wait(gone, _LOOK, last=False) and self.is_stuck(begun):
                     stuck += map(repr, self.orphans)
                     break
         finally:

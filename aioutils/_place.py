@@ -23,6 +23,7 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from contextvars import Context
 from typing import Any
 
+from ._job import Job
 from ._waiting import Event
 from ._work import Call
 
@@ -187,7 +188,7 @@ class InContext:
 
     __slots__ = ("_asked", "_call", "_context", "_place")
 
-    def __init__(self, call: Call, context: Context, place: Place | None, asked: Event) -> None:
+    def __init__(self, call: Call, context: Context, place: Place | None, asked: Asked) -> None:
         self._call, self._context, self._place, self._asked = call, context, place, asked
 
     def __call__(self) -> Any:
@@ -204,9 +205,23 @@ class InContext:
         return Call, (self._call.function, self._call.args, self._call.kwargs)
 
 
+class Asked(Event):
+    """The moment at which the job of a function was asked to end: the one that has it called,
+    whatever context it runs in."""
+
+    __slots__ = ("job",)
+
+    def __init__(self, job: Job) -> None:
+        super().__init__()
+        self.job = job
+
+    def reached(self) -> bool:
+        return super().reached() or self.job._lane.scheduler.was_asked(self.job)
+
+
 class _Here(threading.local):
     place: Place | None = None  # in whose thread, or for whom, a function runs
-    asked: Event | None = None  # to end; until its wait was broken off
+    asked: Asked | None = None  # to end; until its wait was broken off
 
 
 _here = _Here()
@@ -218,7 +233,7 @@ def lending() -> Callable[[], AbstractContextManager[None]]:
     return nullcontext if place is None else place.lending
 
 
-def asked_to_end() -> Event | None:
+def asked_to_end() -> Asked | None:
     """What comes when the function that runs in this thread is cancelled; None once it knows."""
     return _here.asked
 

@@ -63,11 +63,12 @@ class Scheduler(Cancelling):
     def park(self, job: Job) -> None:
         """Starts a job that takes no slot and is no task: it enters, stays, and leaves."""
         self.parked.append(job)
+        job.watch(partial(self._unpark, job))
         self.post(partial(self._start_parked, job))
         if self.closed:  # by another thread, just now
             self.cancel(job)
 
-    def unpark(self, job: Job) -> None:
+    def _unpark(self, job: Job) -> None:
         with contextlib.suppress(ValueError):  # another thread closes, and has cleared them
             self.parked.remove(job)
 

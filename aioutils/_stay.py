@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterable
-from contextlib import AbstractAsyncContextManager, suppress
+from contextlib import AbstractAsyncContextManager
 from contextvars import copy_context
 from typing import TYPE_CHECKING, Any, NoReturn
 
+from ._failures import ride
 from ._job import FAILED, Job
 from ._waiting import Moment, Waitable
 from .errors import ClosedError, cancelled
@@ -50,15 +51,16 @@ class Stay(Job):
         self._lane.scheduler.park(self)
         try:
             yield inside
-        except BaseException:  # Ctrl-C: what it had begun to enter cleans up
-            self._lane.scheduler.cancel(self)
+        except BaseException as error:  # Ctrl-C: what it had begun to enter cleans up
+            scheduler = self._lane.scheduler
+            self._leaving = True  # first: it may enter all the same
+            scheduler.cancel(self)
             try:
                 if not self.reached():
                     yield self
             finally:
-                if self.reached():  # pragma: no branch: else a second signal came
-                    self._lane.scheduler.failures.see(self)
-                    self._lane.scheduler.unpark(self)
+                if scheduler.failures.see(self):
+                    ride(error, self.error(), f"{scheduler!r}: {self._name} failed")
             raise
         try:
             if self.reached():
@@ -70,14 +72,12 @@ class Stay(Job):
     def _did_not_enter(self) -> NoReturn:
         scheduler = self._lane.scheduler
         scheduler.failures.see(self)
-        with suppress(ValueError):  # who closes the tool just now takes all off the list
-            scheduler.unpark(self)
         if self._state is FAILED:
             try:
                 raise self.error()
             finally:
                 del self  # as above
-        if self._leaving:
+        if scheduler.closer is not None:
             raise ClosedError(f"{scheduler!r} was closed meanwhile, and {self!r} with it")
         raise cancelled(f"{self!r} of {scheduler!r}")
 

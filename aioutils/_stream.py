@@ -173,9 +173,12 @@ class Stream(Handout, Closing, Generic[T]):
         return self._hand.tells
 
     def _stopping(self, error: BaseException | None = None) -> Steps[None]:
-        yield from super()._stopping(error)
-        if self._hand.failed_fast and current.get() is None:  # in a task, one may wait for it
-            yield self._scheduler  # the rest was cancelled as well
+        try:
+            yield from super()._stopping(error)
+            if self._hand.failed_fast and current.get() is None:  # in a task, one may wait for it
+                yield self._scheduler  # the rest was cancelled as well
+        finally:
+            del self, error  # as in `__next__`
 
     async def aclose(self) -> None:
         """`close` in async code."""

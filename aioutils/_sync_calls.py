@@ -22,7 +22,7 @@ from typing import Any, TypeVar
 from ._async_source import AsyncSource
 from ._each import Each
 from ._eventloop import inherit
-from ._failures import complain, note, shown
+from ._failures import complain, ride
 from ._flow import Given
 from ._hand import Hand
 from ._job import FAILED, Job
@@ -63,9 +63,7 @@ class SyncCalls(Tool):
                 raise
             if call.cancel() and isinstance(error, CancelledError):  # of the function that waited
                 self._scheduler.block(call, None, _FIX)
-            failure = _unseen(call)
-            if failure is not None and failure is not error:
-                note(error, f"in its clean-up {name} failed: {shown(failure)}")
+            ride(error, _unseen(call), f"in its clean-up {name} failed")
             raise
         finally:
             del call  # else the traceback, this frame and the exception are a cycle

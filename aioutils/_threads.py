@@ -25,9 +25,9 @@ from functools import partial
 from queue import SimpleQueue
 from typing import Any
 
-from ._place import InContext, Place
+from ._place import Asked, InContext, Place
 from ._raised import is_a
-from ._waiting import Event
+from ._runner import current
 from ._work import Call, close, is_awaitable
 
 _numbers = itertools.count(1)
@@ -103,7 +103,9 @@ async def call(
     executor = executor if work.executor is None else work.executor  # it may be falsy
     place = None if executor is None else Place.of(executor)
     context = copy_context()
-    asked = Event()
+    job = current.get()
+    assert job is not None
+    asked = Asked(job)
     carried = InContext(work, context, place, asked)
     future = threads.submit(carried) if place is None else place.submit(carried, threads)
     threads.calls += 1
@@ -125,7 +127,7 @@ async def call(
             raise cancelled
         result = future.result()
     finally:
-        del failure, cancelled, future, carried
+        del failure, cancelled, future, carried, job, asked
     if not is_awaitable(result):
         return result
     goes_on()
@@ -143,7 +145,7 @@ def _adopt(context: Context) -> None:
             variable.set(value)
 
 
-async def _end_of(future: Future[Any], asked: Event) -> asyncio.CancelledError | None:
+async def _end_of(future: Future[Any], asked: Asked) -> asyncio.CancelledError | None:
     """Waits for its end, and returns the cancellation that came meanwhile: a function that runs
     can't be stopped, and its slot is taken until it ends. But it is `asked`, where it waits."""
     loop = asyncio.get_running_loop()

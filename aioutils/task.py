@@ -10,7 +10,7 @@ from . import _work
 from ._body import Awaiting
 from ._failures import complain, raise_itself
 from ._job import CANCELLED, FAILED, Job, at_once
-from ._lease import pause
+from ._lease import heed, pause
 from .errors import cancelled
 
 __all__ = ["Task"]
@@ -136,6 +136,8 @@ class Task(Job, Generic[T]):
 
     def _wait(self, timeout: float | None) -> None:
         if self.reached():
+            if self._state is CANCELLED:
+                heed(self)  # with the function that asks, perhaps: it is told once
             return
         check_timeout(self, timeout)
         try:

@@ -280,3 +280,27 @@ def test_a_tool_that_is_dropped_while_the_loop_is_held_still_is_given_up_at_once
             task.cancel()
         assert inner.cancelled()
     assert (work.begun, work.cleaned, errors) == (1, 0, [])
+
+
+def test_what_the_task_of_an_orphan_drops_as_it_cleans_up_is_closed_as_well(errors):
+    work = Work(cleaning=0.01)
+
+    async def drop_another():
+        try:
+            await asyncio.sleep(3600)
+        finally:
+            await asyncio.sleep(0.01)
+            group = Group()
+            group.spawn(work.run)
+            await group.wait(timeout=0.001)
+
+    def drop():
+        group = Group(within=outer)
+        group.spawn(drop_another)
+        group.join(timeout=0.01)
+
+    outer = Group()
+    outer.spawn(drop)
+    outer.join()
+    outer.close()
+    assert (work.begun, work.cleaned, errors) == (1, 1, [])
