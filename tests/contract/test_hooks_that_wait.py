@@ -15,17 +15,19 @@ pytestmark = [
 hooks = pytest.mark.parametrize("kind", ["on_error", "callback"])
 
 
-async def fails(other=None):
-    """Once a function of the other tool waits."""
+async def fails(other=None, driven=None):
+    """Once a function of the other tool waits, and sleeps while another thread drives this one."""
     while other is not None and "lent=1" not in repr(other):
+        await asyncio.sleep(0)
+    while driven is not None and not driven._scheduler.loop._waiting:
         await asyncio.sleep(0)
     raise ValueError
 
 
-def spawn_with(kind, hook, make, other=None):
+def spawn_with(kind, hook, make, other=None, *, driven=False):
     """A tool, and a task of it that fails and has the hook called."""
     tool = make(on_error=hook) if kind == "on_error" else make()
-    task = tool.spawn(fails, other)
+    task = tool.spawn(fails, other, tool if driven else None)
     if kind == "callback":
         task.add_done_callback(hook)
     return tool, task
@@ -54,7 +56,7 @@ def test_if_the_other_waits_first_the_hook_is_refused(kind, what, in_thread):
 
     refused = []
     with Pool(2) as other:
-        tool, task = spawn_with(kind, hook, Group, other)
+        tool, task = spawn_with(kind, hook, Group, other, driven=True)
         other.spawn(WAITS[what], tool, task)
         joined = in_thread(other.join)
         tool.join(raise_error=False)
@@ -132,6 +134,21 @@ def test_a_hook_may_wait_for_who_does_not_wait_for_it(kind):
         assert got == [1]
         tool.take_errors()
         tool.close()
+
+
+def test_a_hook_may_wait_for_who_waited_for_its_task_and_was_told_before(in_thread, eventually):
+    """It blocks the loop, but he does not drive that, and is about to go on."""
+    event, got = asyncio.Event(), []
+    with Pool(2) as other, Group() as tool:
+        task = tool.spawn(event.wait)
+        joined = in_thread(tool.join)
+        eventually(lambda: "running=1" in repr(tool))
+        waits = other.spawn(task.result)
+        ended = in_thread(other.join)
+        eventually(lambda: "lent=1" in repr(other) and task._watchers)
+        task.add_done_callback(lambda _: got.append(waits.result()))
+        tool.spawn(event.set)
+        assert joined() and ended() and got == [True]
 
 
 @pytest.mark.parametrize("inside", [True, False], ids=["in a function", "outside"])
