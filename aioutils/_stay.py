@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterable
-from contextlib import AbstractAsyncContextManager, suppress
+from contextlib import AbstractAsyncContextManager
 from contextvars import copy_context
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -53,7 +53,7 @@ class Stay(Job):
         except BaseException:  # Ctrl-C: what it had begun to enter cleans up
             self._lane.scheduler.cancel(self)
             try:
-                if not self.reached():
+                if not (self.reached() or self.inside.reached()):
                     yield self
             finally:
                 if self.reached():  # pragma: no branch: else a second signal came
@@ -70,8 +70,7 @@ class Stay(Job):
     def _did_not_enter(self) -> NoReturn:
         scheduler = self._lane.scheduler
         scheduler.failures.see(self)
-        with suppress(ValueError):  # who closes the tool just now takes all off the list
-            scheduler.unpark(self)
+        scheduler.unpark(self)
         if self._state is FAILED:
             try:
                 raise self.error()
