@@ -3,12 +3,13 @@ what it runs was not asked to end."""
 
 import asyncio
 import threading
+import time
 from concurrent.futures import Executor, Future
 
 import pytest
 from four_tools import forever, returns
 
-from aioutils import Group, Pool, on
+from aioutils import Group, OrderedYielder, Pool, Yielder, on
 
 
 @pytest.mark.filterwarnings("ignore:this call blocks the event loop:RuntimeWarning")
@@ -58,3 +59,22 @@ def test_a_call_that_an_executor_runs_in_its_thread_does_not_take_it_away():
         ended = pool.join(5)
         other.cancel()
     assert ended and task.cancelled()
+
+
+@pytest.mark.parametrize("kind", [Yielder, OrderedYielder])
+def test_an_iteration_whose_next_item_is_always_there_is_broken_off(kind):
+    def function():
+        with kind() as y:
+            y.put(0)
+            for n in y:
+                y.put(n + 1)
+                if time.monotonic() > give_up:
+                    break
+
+    give_up = time.monotonic() + 5
+    with Pool(1) as pool:
+        task = pool.spawn(function)
+        assert pool.join(timeout=0.02) is False
+        task.cancel()
+        pool.join()
+    assert task.cancelled() and time.monotonic() < give_up
