@@ -106,6 +106,23 @@ def test_a_hook_that_waits_for_one_that_iterates_its_tool(kind, in_thread):
         tool.close()
 
 
+def test_a_hook_that_waits_for_one_that_iterates_while_another_thread_drives(in_thread, eventually):
+    def hook(_):
+        with pytest.raises(DeadlockError):
+            other.join()
+        refused.append(1)
+
+    refused = []
+    with Pool(2) as other:
+        tool, _ = spawn_with("on_error", hook, Yielder, other, driven=True)
+        drives = in_thread(list, tool)
+        eventually(lambda: "running=1" in repr(tool))
+        other.spawn(list, tool)
+        assert in_thread(other.join)() and drives() == []
+        assert refused
+        tool.close()
+
+
 @hooks
 def test_closing_what_waits_for_the_hook_is_refused_before_it_begins(kind, in_thread):
     def hook(_):
