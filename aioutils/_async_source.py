@@ -67,7 +67,7 @@ class AsyncSource(Items, Moment):
 
     def givers(self) -> Iterator[Job]:
         yield from super().givers()
-        if self._job is not None and self.crew.room() > 0:
+        if self._job is not None and not self.over and self.crew.room() > 0:
             yield self._job
 
     def needs(self, job: Job) -> bool:

@@ -33,6 +33,18 @@ async def test_two_failures_cancel_the_block_once():
     assert asyncio.current_task().cancelling() == 0
 
 
+@pytest.mark.parametrize("others", [0, 1])
+@on_a_loop
+async def test_a_block_that_waits_for_the_end_is_told_there_and_not_cancelled(others):
+    async with Group(on_error="cancel") as group:
+        for _ in range(others):
+            group.spawn(forever())
+        group.spawn(fails(ValueError("mine")))
+        with pytest.raises(ValueError, match="mine"):
+            await group.wait()
+        await start_all()
+
+
 @on_a_loop
 async def test_a_tool_that_was_not_entered_can_not_be_left():
     group = Group()

@@ -5,7 +5,7 @@ import sys
 import threading
 
 import pytest
-from on_a_loop import on_a_loop
+from on_a_loop import on_a_loop, start_all
 
 from aioutils import Group, Pool, Yielder
 
@@ -114,12 +114,14 @@ def test_who_consumes_may_join_a_pass_at_a_time(method):
 
 @methods
 @pytest.mark.parametrize("timeout", [None, 0])
+@pytest.mark.parametrize("passes", [0, 5])
 @on_a_loop
-async def test_who_consumes_in_async_code_may_wait_for_the_end(method, timeout):
+async def test_who_consumes_in_async_code_may_wait_for_the_end(method, timeout, passes):
     got = []
     async with Pool(3) as pool:
         async for n in getattr(pool, method)(same, range(20), buffer=1):
             got.append(n)
+            await start_all(passes)  # until what was pulled has no room any more
             while not await pool.wait(timeout):
                 pass
             assert len(pool) == 0

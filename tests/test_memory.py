@@ -8,7 +8,8 @@ import tracemalloc
 import pytest
 from four_tools import DEBUG
 
-from aioutils import Pool, Yielder
+from aioutils import Group, Pool, Yielder
+from aioutils._graph import Driving
 
 LONG = os.environ.get("AIOUTILS_STRESS") == "long"
 ITEMS = 1_000_000 if LONG else 5_000 if DEBUG else 50_000  # there each takes a millisecond
@@ -79,6 +80,16 @@ def test_an_async_stream_of_many_items_is_not_kept(peak):
         grown, count = peak(iter(y))
     assert count == ITEMS
     assert grown < LIMIT
+
+
+def test_a_function_that_waits_often_keeps_none_of_its_waits():
+    def function():
+        for _ in range(20):
+            other.spawn(asyncio.sleep, 0).result()
+        return sum(type(thing) is Driving for thing in gc.get_objects())
+
+    with Group() as other, Pool(1) as pool:
+        assert pool.spawn(function).result() == 0
 
 
 def test_the_bound_is_one_that_a_list_of_the_results_breaks(peak):

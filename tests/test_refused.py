@@ -83,6 +83,35 @@ def test_an_iteration_inside_of_a_task_leaves_the_others_alone(kind):
     assert sorted(map(str, y)) == ["1", "iterated"]
 
 
+async def given_to(results, got):
+    """Notes what is handed out before the refusal."""
+    with pytest.raises(DeadlockError):
+        async for result in results:
+            got.append(result)
+
+
+@yielders
+def test_a_task_is_given_none_of_its_own_tools_results_before_it_is_refused(kind):
+    """Others could give some, but the last one would be its own."""
+    y, got = kind(), []
+    y.spawn(slowly(1))
+    y.spawn(given_to, y, got)
+    assert list(y) == [1] and got == []
+
+
+@pytest.mark.parametrize("isolate", [True, False])
+@pytest.mark.parametrize("method", ["imap", "imap_unordered"])
+def test_nor_is_an_item_any_of_its_own_calls(method, isolate):
+    async def item(n):
+        await (given_to(results, got) if n == 1 else slowly(n))
+
+    got = []
+    with Pool(3) as pool:
+        results = getattr(pool, method)(item, range(3), isolate=isolate)
+        list(results)
+    assert got == []
+
+
 @on_a_loop
 async def test_a_map_on_the_wrong_loop_never_starts_its_items():
     pool, started = Pool(2), []

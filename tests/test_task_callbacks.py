@@ -2,6 +2,7 @@
 
 import contextlib
 import logging
+import threading
 from functools import partial
 
 import pytest
@@ -73,6 +74,21 @@ def test_the_failure_of_a_callback_is_logged_and_harms_nobody(group, caplog):
     (record,) = caplog.records
     assert (record.name, record.levelno) == ("aioutils", logging.ERROR)
     assert "ZeroDivisionError" in caplog.text
+
+
+def test_who_joins_in_another_thread_waits_for_the_callbacks(group, in_thread):
+    def slowly(_):
+        called.set()
+        assert go_on.wait(5)
+
+    called, go_on = threading.Event(), threading.Event()
+    task = group.spawn(returns(1))
+    task.add_done_callback(slowly)
+    drives = in_thread(task.result)
+    assert called.wait(5)
+    assert group.join(timeout=0.01) is False
+    go_on.set()
+    assert drives() == 1 and group.join() is True
 
 
 @pytest.mark.parametrize("callback", [None, 1, "name"])

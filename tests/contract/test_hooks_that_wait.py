@@ -15,18 +15,19 @@ pytestmark = [
 hooks = pytest.mark.parametrize("kind", ["on_error", "callback"])
 
 
-async def fails(other=None):
-    """Once a function of the other tool waits."""
+async def fails(other=None, driven=None):
+    """Once a function of the other tool waits, and sleeps while another thread drives this one."""
     while other is not None and "lent=1" not in repr(other):
         await asyncio.sleep(0)
-    await asyncio.sleep(0.01)  # until it sleeps: it has lent its slot before
+    while driven is not None and not driven._scheduler.loop._waiting:
+        await asyncio.sleep(0)
     raise ValueError
 
 
-def spawn_with(kind, hook, make, other=None):
+def spawn_with(kind, hook, make, other=None, *, driven=False):
     """A tool, and a task of it that fails and has the hook called."""
     tool = make(on_error=hook) if kind == "on_error" else make()
-    task = tool.spawn(fails, other)
+    task = tool.spawn(fails, other, tool if driven else None)
     if kind == "callback":
         task.add_done_callback(hook)
     return tool, task
@@ -55,7 +56,7 @@ def test_if_the_other_waits_first_the_hook_is_refused(kind, what, in_thread):
 
     refused = []
     with Pool(2) as other:
-        tool, task = spawn_with(kind, hook, Group, other)
+        tool, task = spawn_with(kind, hook, Group, other, driven=True)
         other.spawn(WAITS[what], tool, task)
         joined = in_thread(other.join)
         tool.join(raise_error=False)
@@ -107,6 +108,23 @@ def test_a_hook_that_waits_for_one_that_iterates_its_tool(kind, in_thread):
         tool.close()
 
 
+def test_a_hook_that_waits_for_one_that_iterates_while_another_thread_drives(in_thread, eventually):
+    def hook(_):
+        with pytest.raises(DeadlockError):
+            other.join()
+        refused.append(1)
+
+    refused = []
+    with Pool(2) as other:
+        tool, _ = spawn_with("on_error", hook, Yielder, other, driven=True)
+        drives = in_thread(list, tool)
+        eventually(lambda: "running=1" in repr(tool))
+        other.spawn(list, tool)
+        assert in_thread(other.join)() and drives() == []
+        assert refused
+        tool.close()
+
+
 @hooks
 def test_closing_what_waits_for_the_hook_is_refused_before_it_begins(kind, in_thread):
     def hook(_):
@@ -135,6 +153,21 @@ def test_a_hook_may_wait_for_who_does_not_wait_for_it(kind):
         assert got == [1]
         tool.take_errors()
         tool.close()
+
+
+def test_a_hook_may_wait_for_who_waited_for_its_task_and_was_told_before(in_thread, eventually):
+    """It blocks the loop, but he does not drive that, and is about to go on."""
+    event, got = asyncio.Event(), []
+    with Pool(2) as other, Group() as tool:
+        task = tool.spawn(event.wait)
+        joined = in_thread(tool.join)
+        eventually(lambda: "running=1" in repr(tool))
+        waits = other.spawn(task.result)
+        ended = in_thread(other.join)
+        eventually(lambda: "lent=1" in repr(other) and task._watchers)
+        task.add_done_callback(lambda _: got.append(waits.result()))
+        tool.spawn(event.set)
+        assert joined() and ended() and got == [True]
 
 
 @pytest.mark.parametrize("inside", [True, False], ids=["in a function", "outside"])
