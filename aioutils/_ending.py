@@ -173,6 +173,8 @@ def part(scheduler: Scheduler) -> None:
         scheduler.leave_family()
         if scheduler.loop is not None:
             scheduler.loop.detach(scheduler)
+            if not scheduler.dropped:
+                scheduler.loop.settle()
         scheduler.gone.come()
         scheduler.tell()  # those who join or iterate it in other threads
 

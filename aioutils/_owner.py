@@ -181,6 +181,14 @@ class Owner:
         """Drives until they are closed."""
         raise AssertionError(type(self))
 
+    def settle(self) -> None:
+        """Of who closes a tool: the orphans end with it, whoever else has the loop. That may be a
+        tool which a task of an orphan holds, and nobody else."""
+        if self.private and self.orphans and not (self.is_driven() or self.is_taken_here()):
+            self.close_orphans()
+            if self.is_left():
+                self.release()
+
     def release(self) -> None:
         """Ends the event loop in an orderly way, unless somebody drives it, who then will."""
         if self.private and self.orphans and not (self.is_driven() or self.is_taken_here()):

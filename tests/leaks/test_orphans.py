@@ -304,3 +304,34 @@ def test_what_the_task_of_an_orphan_drops_as_it_cleans_up_is_closed_as_well(erro
     outer.join()
     outer.close()
     assert (work.begun, work.cleaned, errors) == (1, 1, [])
+
+
+@pytest.mark.parametrize("depth", [0, 1, 3])
+@pytest.mark.parametrize("end", ["with", "join and close", "other"])
+def test_who_closes_ends_what_tasks_of_orphans_hold(depth, end, errors):
+    """Nobody else would drive the loop."""
+    work = Work(cleaning=0.01)
+
+    async def own(depth):
+        group = Group()
+        group.spawn(own, depth - 1) if depth else group.spawn(work.run)
+        await group.wait()
+
+    async def drop():
+        group = Group()
+        group.spawn(own, depth)
+        await group.wait(timeout=0.01)
+
+    with contextlib.ExitStack() as stack:
+        outer = Group()
+        other = Group(within=outer) if end == "other" else None
+        if end == "with":
+            stack.enter_context(outer)
+        outer.spawn(drop)
+        if end != "with":
+            outer.join()
+            outer.close()
+    assert (work.begun, work.cleaned, errors) == (1, 1, [])
+    if other is not None:
+        assert other.spawn(asyncio.sleep, 0, 1).result() == 1
+        other.close()
