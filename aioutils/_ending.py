@@ -172,9 +172,7 @@ def part(scheduler: Scheduler) -> None:
     finally:  # Ctrl-C
         scheduler.leave_family()
         if scheduler.loop is not None:
-            scheduler.loop.detach(scheduler)
-            if not scheduler.dropped:
-                scheduler.loop.settle()
+            scheduler.loop.detach(scheduler, closed=not scheduler.dropped)
         scheduler.gone.come()
         scheduler.tell()  # those who join or iterate it in other threads
 

@@ -123,15 +123,16 @@ class Owner:
     def attach(self, scheduler: Worker) -> None:
         self.schedulers[scheduler] = None
 
-    def detach(self, scheduler: Worker, *, safe: bool = True) -> None:
+    def detach(self, scheduler: Worker, *, safe: bool = True, closed: bool = False) -> None:
         """Takes the scheduler's leave; with the last one goes the event loop.
 
         Not `safe`: nothing may be run here (a finalizer, another loop); it is only closed.
+        `closed`, by the user: so are the orphans, whose tasks alone may hold what is left.
         """
         with self._lock:
             self.schedulers.pop(scheduler, None)
             self.orphans.pop(scheduler, None)
-            if not (self.private and self.is_left()):
+            if not (self.private and (self.is_left() or (closed and self.orphans))):
                 return
         if safe:
             self.release()
@@ -181,18 +182,13 @@ class Owner:
         """Drives until they are closed."""
         raise AssertionError(type(self))
 
-    def settle(self) -> None:
-        """Of who closes a tool: the orphans end with it, whoever else has the loop. That may be a
-        tool which a task of an orphan holds, and nobody else."""
-        if self.private and self.orphans and not (self.is_driven() or self.is_taken_here()):
-            self.close_orphans()
-            if self.is_left():
-                self.release()
-
     def release(self) -> None:
-        """Ends the event loop in an orderly way, unless somebody drives it, who then will."""
+        """Ends the event loop in an orderly way, after its orphans; unless somebody drives it, who
+        then will, or others have it."""
         if self.private and self.orphans and not (self.is_driven() or self.is_taken_here()):
             self.close_orphans()
+        if not self.is_left():
+            return
         loop = self._drop_event_loop(close=False)
         if loop is None or loop.is_closed():
             return
