@@ -23,6 +23,15 @@ async def torn():
 
 
 @contextlib.asynccontextmanager
+async def torn_session():
+    try:
+        await forever()
+    finally:
+        raise OSError("torn")
+    yield
+
+
+@contextlib.asynccontextmanager
 async def silent():
     await forever()
     yield
@@ -186,16 +195,8 @@ def leaves_source(pool):
 
 
 def leaves_context(pool):
-    @contextlib.asynccontextmanager
-    async def session():
-        try:
-            await forever()
-        finally:
-            raise OSError("torn")
-        yield
-
     with Group() as group:
-        group.enter_async_context(session())
+        group.enter_async_context(torn_session())
 
 
 LEAVES = [
@@ -226,16 +227,8 @@ def test_outside_of_tasks_it_is_a_note():
         await asyncio.sleep(0.01)
         await interrupt()
 
-    @contextlib.asynccontextmanager
-    async def session():
-        try:
-            await forever()
-        finally:
-            raise OSError("torn")
-        yield
-
     with Group() as group:
         group.spawn(later)
         with pytest.raises(KeyboardInterrupt) as caught:
-            group.enter_async_context(session())
+            group.enter_async_context(torn_session())
         assert "OSError('torn')" in caught.value.__notes__[0]
