@@ -157,6 +157,10 @@ def test_a_hook_may_wait_for_who_does_not_wait_for_it(kind):
 
 def test_a_hook_may_wait_for_who_waited_for_its_task_and_was_told_before(in_thread, eventually):
     """It blocks the loop, but he does not drive that, and is about to go on."""
+
+    async def go_on():  # on the loop: an event of asyncio is for one thread
+        event.set()
+
     event, got = asyncio.Event(), []
     with Pool(2) as other, Group() as tool:
         task = tool.spawn(event.wait)
@@ -166,7 +170,7 @@ def test_a_hook_may_wait_for_who_waited_for_its_task_and_was_told_before(in_thre
         ended = in_thread(other.join)
         eventually(lambda: "lent=1" in repr(other) and task._watchers)
         task.add_done_callback(lambda _: got.append(waits.result()))
-        tool.spawn(event.set)
+        tool.spawn(go_on)
         assert joined() and ended() and got == [True]
 
 
