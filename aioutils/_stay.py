@@ -85,7 +85,8 @@ class Stay(Job):
         """On the loop. What is still being entered is cancelled."""
         self._leaving = True
         if self._door is None:
-            if not (self.reached() or self.inside.reached()):
+            # Else it ended just now, or entered although it was cancelled, and leaves by itself.
+            if not (self.reached() or self.inside.reached()):  # pragma: no branch
                 self._lane.scheduler.ask(self)
         elif not self._door.done():
             self._door.set_result(None)

@@ -71,3 +71,32 @@ def test_one_that_waits_for_a_task_as_its_tool_closes(in_thread):
     group.close()
     with pytest.raises(ClosedError, match="was closed meanwhile"):
         entering()
+
+
+@pytest.mark.parametrize("late", [False, True])
+def test_one_that_ctrl_c_hits_as_it_is_left(late, in_thread):
+    """Whether it was entered before its tool closed, or although it did."""
+
+    @contextlib.asynccontextmanager
+    async def session():
+        begun.append(1)
+        if late:
+            with contextlib.suppress(asyncio.CancelledError):
+                await forever()
+        yield
+        await interrupt()
+        await asyncio.sleep(0.01)
+        log.append("left")
+
+    begun, log, group = [], [], Group()
+    entering = in_thread(group.enter_async_context, session())
+    while not begun:
+        pass
+    if not late:
+        entering()
+    with pytest.raises(KeyboardInterrupt):
+        group.close()
+    if late:
+        with contextlib.suppress(ClosedError, CancelledError, KeyboardInterrupt):
+            entering()
+    assert log == ["left"]

@@ -336,3 +336,32 @@ def test_an_interrupt_that_passes_through_a_waiting_function_is_no_second_one():
         with pytest.raises(KeyboardInterrupt):
             group.join()
         assert log == ["cleaned up"]
+
+
+def test_a_function_that_hands_on_the_interrupt_of_a_task_is_no_second_one():
+    """The first is being heeded by then: the others clean up to the end."""
+
+    async def exits():
+        await asyncio.sleep(0.01)
+        raise KeyboardInterrupt
+
+    async def slow():
+        try:
+            await asyncio.sleep(60)
+        finally:
+            await asyncio.sleep(0.05)
+            log.append("cleaned up")
+
+    def hands_on():
+        with contextlib.suppress(CancelledError, KeyboardInterrupt):
+            task.result()
+        task.result()  # the same again
+
+    log, pool = [], Pool(3)
+    task = pool.spawn(exits)
+    pool.spawn(slow)
+    pool.spawn(hands_on)
+    with pytest.raises(KeyboardInterrupt):
+        pool.join()
+    assert log == ["cleaned up"]
+    pool.close()
