@@ -10,7 +10,7 @@ from contextvars import copy_context
 import pytest
 from four_tools import forever, interrupt, returns
 
-from aioutils import Group, Pool, Yielder, dual
+from aioutils import Group, Pool, Yielder, _stream, dual
 
 pytestmark = pytest.mark.timeout(10)
 
@@ -90,6 +90,29 @@ def test_in_the_context_of_another_task_it_is_told_as_well(wait, whose):
         other.cancel()
 
 
+@pytest.mark.parametrize("wait", [join, result, scope, context, iteration])
+def test_it_is_told_although_nobody_drives_its_tool(wait):
+    """Its thread looks for itself, as it begins to wait."""
+
+    def function():
+        assert go_on.wait(5)
+        try:
+            wait(other)
+        except CancelledError:
+            told.set()
+            raise
+
+    told, go_on = threading.Event(), threading.Event()
+    with Group() as other, Pool(1) as pool:
+        task = pool.spawn(function)
+        assert pool.join(timeout=0.02) is False
+        task.cancel()
+        go_on.set()
+        assert told.wait(5)
+        assert pool.join(5) and task.cancelled()
+        other.cancel()
+
+
 def asks_result(pool, begun):
     task = pool.spawn(forever)
     begun()
@@ -153,6 +176,40 @@ def test_what_was_cancelled_with_it_tells_it(way, end):
             assert pool.join(5)
             pool.close()
     assert log == ["told", "cleaned up"]
+
+
+def test_it_is_told_by_an_item_too(monkeypatch, caplog):
+    """That is cancelled with it after it has looked whether it was asked."""
+    look = _stream.heed
+
+    def looks(stream):
+        asked = look(stream)
+        if stream is items:
+            ready.set()
+            assert go_on.wait(5)
+        return asked
+
+    def function():
+        nonlocal items
+        got = pool.imap(lambda n: returns(n) if n == 0 else forever(), range(2))
+        assert next(got) == 0
+        items = got
+        try:
+            next(items)
+        except CancelledError:
+            log.append("told")
+        finally:
+            log.append(other.spawn(returns, "cleaned up").result())
+
+    monkeypatch.setattr(_stream, "heed", looks)
+    items, log, ready, go_on = None, [], threading.Event(), threading.Event()
+    with Group() as other, Pool(4) as pool:
+        pool.spawn(function)
+        assert pool.join(timeout=0.02) is False and ready.is_set()
+        pool.cancel()
+        threading.Timer(0.03, go_on.set).start()
+        assert pool.join(5)
+    assert log == ["told", "cleaned up"] and caplog.messages == []
 
 
 def leaves_scope(pool):

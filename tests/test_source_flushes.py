@@ -75,7 +75,7 @@ ENDS = [
 ]
 
 
-@pytest.mark.parametrize("rest", [0, 1, 10])
+@pytest.mark.parametrize("rest", [0, 1, 10, 10**9])
 @pytest.mark.parametrize("end", ENDS)
 def test_nobody_takes_that_and_it_ends(end, rest):
     source = Buffered(rest)

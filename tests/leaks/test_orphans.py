@@ -325,6 +325,9 @@ def test_who_closes_ends_what_tasks_of_orphans_hold(depth, end, errors):
     with contextlib.ExitStack() as stack:
         outer = Group()
         other = Group(within=outer) if end == "other" else None
+        if other is not None:
+            under_way = other.spawn(until, event := threading.Event())
+            other.join(timeout=0)
         if end == "with":
             stack.enter_context(outer)
         outer.spawn(drop)
@@ -333,5 +336,6 @@ def test_who_closes_ends_what_tasks_of_orphans_hold(depth, end, errors):
             outer.close()
     assert (work.begun, work.cleaned, errors) == (1, 1, [])
     if other is not None:
-        assert other.spawn(asyncio.sleep, 0, 1).result() == 1
+        event.set()
+        assert under_way.result() is None
         other.close()
