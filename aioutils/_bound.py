@@ -14,7 +14,7 @@ from weakref import ref
 
 from ._eventloop import LoopFactory
 from ._job import Job
-from ._lease import block, current, heed, refuse_circle, refuse_own
+from ._lease import block, current, heed, is_outside, refuse_circle, refuse_own
 from ._loop import Loop
 from ._owner import Worker
 from ._signals import held
@@ -108,6 +108,20 @@ class Bound(Moment, Worker):
             tie.loop.run_once(current.get())
         finally:
             del tie, target
+
+    def settle(self, timeout: float | None = None) -> bool:
+        """After a wait outside of all tasks: what these dropped is closed before sync code goes on.
+        False if there was nothing, if it can't be, or if `timeout` seconds passed first."""
+        loop = self.loop
+        if loop is None or not (loop.orphans and loop.private and is_outside()):
+            return False
+        tie = self.tie()
+        try:
+            return tie.loop.settle(timeout)
+        finally:
+            if tie.loop.is_left():  # another thread closed the tool meanwhile
+                tie.loop.release()
+            del tie
 
     def tie(self) -> Tie:
         """To the loop to wait on in sync code: one of our own, if none was bound yet. Nobody binds

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterable
+from time import monotonic
 
 from ._body import Awaiting
 from ._failures import raise_all
@@ -95,7 +96,17 @@ class Ended(Waitable):
 
 
 def join(scheduler: Scheduler, timeout: float | None) -> Ended | None:
-    """Waits for the end, and returns it; None if `timeout` seconds passed first."""
+    """Waits for the end, and returns it; None if `timeout` seconds passed first. For the rest of
+    them it waits for what the tasks dropped, which may spawn some more."""
+    deadline = None if timeout is None else monotonic() + timeout
+    while True:
+        ended = _join(scheduler, timeout)
+        timeout = None if deadline is None else max(0.0, deadline - monotonic())
+        if ended is None or not scheduler.settle(timeout):
+            return ended
+
+
+def _join(scheduler: Scheduler, timeout: float | None) -> Ended | None:
     ended = Ended(scheduler)
     if ended.reached():
         return ended

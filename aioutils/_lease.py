@@ -243,6 +243,11 @@ def _waiting_here() -> tuple[Job | None, Loop | None]:
     return me, here
 
 
+def is_outside() -> bool:
+    """True in sync code that is run by no task, and calls nobody back."""
+    return _waiting_here() == (None, None)
+
+
 def _running_job() -> Job | None:
     job = current.get()
     return None if job is None or job.reached() else job

@@ -130,13 +130,22 @@ class Loop(Election):
             if self.is_left():  # another thread closed the tool meanwhile
                 self.release()
 
+    def settle(self, timeout: float | None = None) -> bool:
+        """Drives until the orphans of this moment are closed; False if nothing can end them any
+        more, or `timeout` seconds passed first."""
+        gone, begun = AllOf(tuple(self.orphans.values())), monotonic()
+        while True:
+            left = _LOOK if timeout is None else min(_LOOK, begun + timeout - monotonic())
+            if self.wait(gone, max(0.0, left), last=False):
+                return True
+            if left <= 0 or self.is_stuck(begun):
+                return False
+
     def close_orphans(self) -> None:
-        begun = monotonic()
         stuck: list[str] = []
         try:
             while self.orphans:  # their tasks may drop others
-                gone = AllOf(tuple(self.orphans.values()))
-                if not self.wait(gone, _LOOK, last=False) and self.is_stuck(begun):
+                if not self.settle():
                     stuck += map(repr, self.orphans)
                     break
         finally:

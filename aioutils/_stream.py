@@ -62,6 +62,7 @@ class Stream(Handout, Closing, Generic[T]):
                 self._asking = False
             if item is not END:
                 return item  # type: ignore[no-any-return]
+            self._scheduler.settle(self._left())
         except BaseException as error:
             self._leave_with(error)
             if is_a(error, StopIteration):
@@ -113,6 +114,7 @@ class Stream(Handout, Closing, Generic[T]):
         try:
             if not self._over:
                 run(self._stopping(error), self._scheduler, _FIX)
+                self._scheduler.settle()
         finally:
             del self, error
 

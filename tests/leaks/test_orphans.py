@@ -98,7 +98,7 @@ def test_a_thread_that_waits_for_a_task_closes_its_tool_that_was_dropped(in_thre
     assert (work.begun, work.cleaned, errors) == (1, 1, [])
 
 
-def test_a_driver_that_leaves_does_not_wait_for_an_orphan_while_others_hold_the_loop(
+def test_who_gets_a_result_does_not_wait_for_an_orphan_while_others_hold_the_loop(
     in_thread, deadline
 ):
     work = Work(cleaning=0.2)
@@ -111,9 +111,8 @@ def test_a_driver_that_leaves_does_not_wait_for_an_orphan_while_others_hold_the_
         nonlocal scope
         del scope
 
-    outer.spawn(drop)
     with deadline(0.15):
-        outer.join()
+        outer.spawn(drop).result()
     assert (work.begun, work.cleaned) == (1, 0)
     outer.close()
     assert work.cleaned == 1
@@ -206,8 +205,7 @@ def test_a_second_signal_gives_orphans_up(in_thread):
     outer = Group()
     scope = Group(within=outer)
     scope.spawn(stay)
-    outer.spawn(drop)
-    outer.join()
+    outer.spawn(drop).result()
     user = in_thread(interrupt)
     with pytest.raises(KeyboardInterrupt):
         outer.close()
@@ -231,8 +229,7 @@ def test_waiting_long_for_orphans_costs_no_stack():
     outer = Group()
     scope = Group(within=outer)
     scope.spawn(stay)
-    outer.spawn(drop)
-    outer.join()
+    outer.spawn(drop).result()
     outer.close()
     assert depths[0] == depths[2]
 
@@ -260,8 +257,7 @@ def test_an_orphan_whose_clean_up_can_never_end_is_given_up_with_a_warning(stay,
     outer = Group()
     scope = Group(within=outer)
     task = scope.spawn(stay)
-    outer.spawn(drop)
-    outer.join()
+    outer.spawn(drop).result()
     with deadline(5), pytest.warns(ResourceWarning, match="could not clean up"):
         outer.close()
     assert task.cancelled()

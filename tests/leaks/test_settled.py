@@ -1,0 +1,295 @@
+"""What tasks drop is closed before sync code goes on: at the end of `join()` and of iterations."""
+
+import asyncio
+import contextlib
+import os
+import signal
+import threading
+import time
+
+import pytest
+from four_tools import returns
+
+from aioutils import Group, OrderedYielder, Pool, Yielder
+
+pytestmark = pytest.mark.timeout(10)
+
+
+class Work:
+    """A task that drops a tool of its own, in which one of two has ended."""
+
+    def __init__(self, cleaning=0.02, then=None):
+        self.cleaning, self.then = cleaning, then
+        self.begun = self.cleaned = 0
+
+    async def part(self, n):
+        if n == 0:
+            return n
+        self.begun += 1
+        try:
+            await asyncio.sleep(3600)
+        finally:
+            await asyncio.sleep(self.cleaning)
+            if self.then is not None:
+                self.then()
+            self.cleaned += 1
+
+    async def drop(self, result=1):
+        pool = Pool(2)
+        async for _ in pool.imap(self.part, range(2)):
+            while not self.begun:
+                await asyncio.sleep(0)
+            break
+        return result
+
+    async def drop_and_fail(self):
+        await self.drop()
+        raise OSError("failed")
+
+    def is_clean(self):
+        assert self.begun
+        return self.begun == self.cleaned
+
+
+def joined(work):
+    group = Group()
+    group.spawn(work.drop)
+    assert group.join() is True
+    return group
+
+
+def joined_by_two(work):
+    group = Group()
+    group.spawn(work.drop)
+    thread = threading.Thread(target=group.join)
+    thread.start()
+    assert group.join() is True
+    assert work.is_clean()
+    thread.join()
+    return group
+
+
+def polled(work):
+    """The last one waits, though it has nothing else to do."""
+    group = Group()
+    task = group.spawn(work.drop)
+    while not task.done():
+        group.join(timeout=0)
+    assert not work.is_clean()
+    assert group.join() is True
+    return group
+
+
+def failed(work):
+    group = Group(on_error="cancel")
+    group.spawn(work.drop_and_fail)
+    with pytest.raises(OSError, match="failed"):
+        group.join()
+    return group
+
+
+def yielded(work, kind=Yielder):
+    tool = kind()
+    tool.spawn(work.drop)
+    assert list(tool.yielding()) == [1]
+    return tool
+
+
+def yielded_in_order(work):
+    return yielded(work, OrderedYielder)
+
+
+def mapped(work):
+    pool = Pool(2)
+    assert pool.map(work.drop, [1, 2]) == [1, 2]
+    return pool
+
+
+def iterated(work):
+    pool = Pool(2)
+    assert list(pool.imap(work.drop, [1, 2])) == [1, 2]
+    return pool
+
+
+def failed_iterating(work):
+    pool = Pool(2)
+    with pytest.raises(OSError, match="failed"):
+        list(pool.imap(lambda _: work.drop_and_fail(), [1, 2]))
+    return pool
+
+
+def left_with_break(work):
+    async def stay(n):
+        if n == 0:
+            return n
+        try:
+            return await asyncio.sleep(3600)
+        finally:
+            await work.drop()
+
+    pool = Pool(2)
+    items = pool.imap(stay, range(3))
+    assert next(items) == 0
+    pool.spawn(asyncio.sleep, 0.01).result()
+    items.close()
+    return pool
+
+
+def completed(work):
+    pool = Pool(2)
+    task = pool.spawn(work.drop)
+    assert list(pool.as_completed()) == [task]
+    return pool
+
+
+WAITS = [
+    joined,
+    joined_by_two,
+    polled,
+    failed,
+    yielded,
+    yielded_in_order,
+    mapped,
+    iterated,
+    failed_iterating,
+    left_with_break,
+    completed,
+]
+
+
+@pytest.mark.parametrize("wait", WAITS)
+def test_what_its_tasks_drop_is_closed_when_a_wait_ends(wait):
+    work = Work()
+    tool = wait(work)
+    assert work.is_clean()
+    tool.close()
+
+
+async def on_a_running_loop(wait, work):
+    with pytest.warns(RuntimeWarning, match="blocks"):
+        return wait(work)
+
+
+@pytest.mark.parametrize("wait", WAITS)
+def test_where_a_loop_runs_too(wait):
+    work = Work()
+    tool = asyncio.run(on_a_running_loop(wait, work))
+    assert work.is_clean()
+    tool.close()
+
+
+def test_what_that_spawns_is_joined_too():
+    group = Group()
+    work = Work(then=lambda: spawned.append(group.spawn(returns, 1)))
+    spawned = []
+    group.spawn(work.drop)
+    assert group.join() is True
+    assert spawned[0].done()
+    group.close()
+
+
+def test_what_fails_then_is_raised():
+    async def fail():
+        raise OSError("late")
+
+    group = Group()
+    work = Work(then=lambda: group.spawn(fail))
+    group.spawn(work.drop_and_fail)
+    with pytest.raises(ExceptionGroup, match="2 of 2") as caught:
+        group.join()
+    assert [str(error) for error in caught.value.exceptions] == ["failed", "late"]
+    group.close()
+
+
+def test_the_rest_of_a_timeout_is_for_it(deadline):
+    work = Work(cleaning=0.3)
+    group = Group()
+    group.spawn(work.drop)
+    with deadline(0.25):
+        assert group.join(timeout=0.05) is True  # every task has ended
+    assert not work.is_clean()
+    assert group.join() is True
+    assert work.is_clean()
+    group.close()
+
+
+def test_who_waits_for_one_task_only_does_not_wait_for_it():
+    work = Work()
+    group = Group()
+    assert group.spawn(work.drop).result() == 1
+    assert not work.is_clean()
+    group.join()
+    assert work.is_clean()
+    group.close()
+
+
+@pytest.mark.asyncios_loop  # others do not tell that nothing can happen, and are believed for long
+def test_what_can_never_end_is_left_to_who_closes():
+    async def stay():
+        try:
+            await asyncio.sleep(3600)
+        finally:
+            await asyncio.get_running_loop().create_future()
+
+    async def drop():
+        pool = Pool(2)
+        pool.spawn(stay)
+        await pool.wait(timeout=0.01)
+
+    group = Group()
+    group.spawn(drop)
+    assert group.join(timeout=5) is True
+    with pytest.warns(ResourceWarning, match="could not clean up"):
+        group.close()
+
+
+def test_an_interrupt_lets_it_end(in_thread):
+    def interrupt():
+        begun.wait(5)
+        time.sleep(0.02)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    begun = threading.Event()
+    work = Work(cleaning=0.15)
+    group = Group()
+    task = group.spawn(work.drop)
+    task.add_done_callback(lambda _: begun.set())
+    user = in_thread(interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        group.join()
+    assert work.is_clean()
+    user()
+    group.close()
+
+
+def test_one_that_waits_for_a_join_outside_of_all_tasks_ends():
+    """As it cleans up, on a thread of its own that nobody knows of."""
+
+    async def stay():
+        loop = asyncio.get_running_loop()
+        try:
+            await asyncio.sleep(3600)
+        finally:
+            future = loop.create_future()
+
+            def join():
+                group.join(timeout=0.3)
+                with contextlib.suppress(RuntimeError):
+                    loop.call_soon_threadsafe(future.set_result, None)
+
+            threading.Thread(target=join).start()
+            await future
+            cleaned.append(True)
+
+    async def drop():
+        pool = Pool(2)
+        pool.spawn(stay)
+        await pool.wait(timeout=0.01)
+
+    cleaned = []
+    group = Group()
+    group.spawn(drop)
+    assert group.join(timeout=5) is True
+    group.join(timeout=1)
+    group.close()
+    assert cleaned == [True]
