@@ -133,7 +133,7 @@ class Yielder(Tool):
         order = scheduler.order
         assert order is not None
         order.put(Put(scheduler.main, item))
-        scheduler.post(order.tell)
+        order.tell()
 
     def yielding(self, timeout: float | None = None) -> Stream[Any]:
         """Returns an iterator over the results, for ``yield from``.

@@ -1,6 +1,7 @@
 """Yielder and OrderedYielder: results one by one (rules 16, 18 and 21)."""
 
 import asyncio
+import time
 import gc
 
 import pytest
@@ -223,6 +224,32 @@ def test_many_results(y):
     for n in range(many):
         y.spawn(returns(n))
     assert sum(y) == sum(range(many))
+
+
+@pytest.mark.parametrize("timeout", [0, 1e-9])
+def test_what_was_put_needs_no_time(y, timeout):
+    y.put(1)
+    y.put(2)
+    assert list(y.yielding(timeout)) == [1, 2]
+    y.put(3)
+    assert list(asyncio.run(collect(y.yielding(timeout)))) == [3]
+
+
+async def collect(results):
+    return [result async for result in results]
+
+
+def test_a_slow_consumer_of_what_a_task_has_put_comes_to_the_end(y):
+    async def produce():
+        for n in range(3):
+            y.put(n)
+
+    y.spawn(produce)
+    got = []
+    for item in y.yielding(timeout=0.05):
+        got.append(item)
+        time.sleep(0.03)
+    assert got == [0, 1, 2]
 
 
 def test_a_signal_handler_that_looks_while_results_move_up_finds_nothing_new(monkeypatch):
