@@ -278,6 +278,33 @@ def test_a_second_cancellation_of_one_task_ends_its_clean_up():
     group.close()
 
 
+def test_it_does_so_at_once_after_the_first():
+    async def waits():
+        try:
+            await other
+        finally:
+            try:
+                await forever()
+            finally:
+                log.append("ended")
+
+    async def cancels_twice():
+        for _ in range(2):
+            task.cancel()
+            await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        log.append("told")
+
+    log = []
+    with Group() as group:
+        other, task = group.spawn(forever), group.spawn(waits)
+        start(group)
+        group.spawn(cancels_twice).result()
+        other.cancel()
+        task.cancel()
+    assert log == ["ended", "told"]
+
+
 @pytest.mark.timeout(5)
 @pytest.mark.parametrize("first", ["task", "tool"])
 @pytest.mark.parametrize("end", ENDS)

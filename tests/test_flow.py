@@ -8,7 +8,7 @@ from unittest.mock import AsyncMock
 import pytest
 from four_tools import forever, start
 
-from aioutils import OrderedYielder, Yielder
+from aioutils import Group, OrderedYielder, Yielder
 
 yielders = pytest.mark.parametrize("kind", [Yielder, OrderedYielder])
 
@@ -127,6 +127,25 @@ def test_in_the_ordered_yielder_streams_not_at_the_head_pause():
     assert 1 <= numbers.given <= 4
     assert [next(stream) for _ in range(10)] == [str(n) for n in range(1, 11)]
     stream.close()
+
+
+@yielders
+def test_a_stream_pauses_as_ever_once_an_iteration_was_left(kind):
+    """While that cleaned up, nothing paused."""
+
+    async def passes():
+        for _ in range(50):
+            await asyncio.sleep(0)
+
+    numbers = Numbers(None)
+    with Group() as group, kind(buffer=2, within=group) as y:
+        y.put("first")
+        y.spawn(forever)
+        for _ in y:
+            break
+        y.spawn(numbers)
+        group.spawn(passes).result()
+        assert numbers.given == 2
 
 
 @yielders

@@ -182,6 +182,28 @@ def test_joining_another_tool_in_a_plain_function_lends_too():
         assert pool.spawn(outer).result() == "inner"
 
 
+def test_a_plain_function_that_awaits_on_a_loop_of_its_own_lends_nothing():
+    async def awaits():
+        async with Group() as group:
+            await group.spawn(second_began.wait, 0.01)
+
+    def first():
+        asyncio.run(awaits())
+        log.append("first ends")
+
+    def second():
+        second_began.set()
+        log.append("second begins")
+
+    log, second_began = [], threading.Event()
+    with Pool(1) as pool:
+        pool.spawn(first)
+        pool.spawn(second)
+        pool.join()
+        assert pool.free_count() == 1
+    assert log == ["first ends", "second begins"]
+
+
 def test_a_slot_is_lent_once_however_many_children_wait():
     """Gathering ten makes room for one, not for ten."""
     bodies = Bodies()

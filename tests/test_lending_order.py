@@ -161,6 +161,32 @@ def test_a_task_that_waits_again_before_its_turn_leaves_the_slot_to_others():
         assert pool.free_count() == 1
 
 
+def test_a_task_that_ends_before_its_turn_leaves_it_for_good():
+    """A part of it wants the slot back, which the task itself does not wait for."""
+
+    async def parent():
+        parts.append(asyncio.create_task(part()))
+        await over.wait()
+
+    async def part():
+        await others.spawn(begin.wait)
+
+    async def busy():
+        for event in (begin, over):
+            event.set()
+            for _ in range(5):
+                await asyncio.sleep(0)
+        log.append(task.done())
+
+    parts, log = [], []
+    begin, over = asyncio.Event(), asyncio.Event()
+    with Group() as others, Pool(1) as pool:
+        task = pool.spawn(parent())
+        pool.spawn(busy())
+        assert pool.join(timeout=5) is True
+        assert (pool.free_count(), log) == (1, [True])
+
+
 def test_two_parts_of_a_task_come_back_in_one_turn():
     """The second one's wait ends while the first one's turn has not come yet."""
     log = []

@@ -6,7 +6,7 @@ import gc
 import weakref
 
 import pytest
-from four_tools import fails, finish, forever, returns, until_cancelled
+from four_tools import fails, finish, forever, returns, start, until_cancelled
 from on_a_loop import afinish
 
 from aioutils import Group, OrderedYielder, Pool, Yielder
@@ -137,6 +137,39 @@ def test_a_group_whose_failure_was_seen_elsewhere_takes_new_work(make, seen_by):
         assert group.spawn(returns("value")).result() == "value"
 
 
+def test_who_raises_a_failure_late_takes_a_later_one_for_none_of_his():
+    """It is raised as itself; he wanted his slot back first."""
+
+    async def fails_first():
+        await waited_for.wait()
+        raise ValueError
+
+    async def waits():
+        with pytest.raises(ValueError):
+            await group.wait()
+
+    async def holds_the_slot():
+        waited_for.set()
+        await slot_is_free.wait()
+
+    async def fails_again():
+        slot_is_free.set()
+        raise KeyError
+
+    waited_for, slot_is_free = asyncio.Event(), asyncio.Event()
+    with Group(on_error="cancel") as group, Pool(1, within=group) as pool:
+        group.spawn(fails_first)
+        late = pool.spawn(waits)
+        pool.spawn(holds_the_slot)
+        with pytest.raises(ValueError):
+            group.join()
+        assert not late.done()
+        group.spawn(fails_again)
+        late.result()
+        with pytest.raises(KeyError):
+            group.join()
+
+
 def test_cancelled_tasks_are_no_failures_and_cancel_nobody(make, end):
     group = make(on_error="cancel")
     task, other = group.spawn(forever()), group.spawn(after(5, returns("value")))
@@ -188,6 +221,34 @@ def test_a_task_that_iterates_takes_no_failure_from_those_who_wait_outside(make)
         with pytest.raises(KeyError):
             list(group.imap(cleans_up, range(2)))
     assert ended
+
+
+def test_a_task_of_another_tool_that_iterates_is_told_before_the_rest_has_cleaned_up(make):
+    """It may be waited for in there."""
+
+    async def iterates():
+        with pytest.raises(KeyError):
+            async for _ in tool.imap(asyncio.sleep, [3600]):
+                pass
+        return "told"
+
+    async def cleans_up():
+        try:
+            await forever()
+        finally:
+            for _ in range(20):
+                await asyncio.sleep(0)
+            got.append(await task)
+
+    got = []
+    with make(on_error="cancel") as tool, Group(within=tool) as group:
+        tool.spawn(cleans_up)
+        task = group.spawn(iterates)
+        start(group)
+        tool.spawn(fails(KeyError()))
+        assert task.result() == "told"
+        tool.join()
+    assert got == ["told"]
 
 
 @pytest.mark.parametrize("world", ["sync", "async"])

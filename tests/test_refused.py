@@ -8,7 +8,7 @@ import pytest
 from four_tools import MAKERS
 from on_a_loop import on_a_loop
 
-from aioutils import DeadlockError, OrderedYielder, Pool, WrongLoopError, Yielder
+from aioutils import DeadlockError, Group, OrderedYielder, Pool, WrongLoopError, Yielder
 
 pytestmark = pytest.mark.timeout(5)
 yielders = pytest.mark.parametrize("kind", [Yielder, OrderedYielder])
@@ -26,6 +26,12 @@ async def give(value):
 async def slowly(value):
     await asyncio.sleep(0.02)
     return value
+
+
+@contextlib.asynccontextmanager
+async def context(left):
+    yield
+    left.append("left")
 
 
 def begin(tool, task):
@@ -56,6 +62,23 @@ async def test_a_task_can_not_close_its_tool_which_goes_on(make):
     tool = make()
     assert await tool.spawn(close()) == "goes on"
     await tool.aclose()
+
+
+def test_nor_does_the_close_of_an_idle_tool_leave_its_contexts_where_that_is_refused(make):
+    """In a task of another tool on its loop, or on another loop."""
+
+    async def close():
+        with pytest.raises(DeadlockError):
+            tool.close()
+
+    left = []
+    with make() as tool, Group(within=tool) as group:
+        tool.enter_async_context(context(left))
+        group.spawn(close).result()
+        with pytest.raises(WrongLoopError):
+            asyncio.run(tool.aclose())
+        assert left == [] and tool.spawn(give(1)).result() == 1
+    assert left == ["left"]
 
 
 @yielders
@@ -132,6 +155,25 @@ async def test_a_map_on_the_wrong_loop_never_starts_its_items():
     assert await asyncio.to_thread(pool.join)
     assert not started
     await pool.aclose()
+
+
+def test_an_iteration_that_is_closed_on_the_wrong_loop_goes_on():
+    async def item(n):
+        if n > 0:
+            await gate.wait()
+        return n
+
+    async def opens():
+        gate.set()
+
+    gate = asyncio.Event()
+    with Pool(4) as pool:
+        results = pool.imap(item, range(3))
+        assert next(results) == 0
+        with pytest.raises(WrongLoopError, match="within="):
+            asyncio.run(results.aclose())
+        pool.spawn(opens)
+        assert list(results) == [1, 2]
 
 
 @pytest.mark.parametrize("pause", [0, 0.02])

@@ -1,13 +1,15 @@
 """How sources end: by failing, by being left, and by failing when they are left."""
 
 import asyncio
+import contextlib
 import itertools
 import threading
 import time
 from concurrent.futures import CancelledError
 
 import pytest
-from on_a_loop import on_a_loop
+from four_tools import until_cancelled
+from on_a_loop import on_a_loop, wait_for
 from test_source import both, double, methods, sources
 
 from aioutils import ClosedError, DeadlockError, Pool
@@ -533,6 +535,62 @@ def test_an_item_is_refused_the_end_of_its_own_iteration_which_goes_on(method, i
     with Pool(2) as pool:
         stream = getattr(pool, method)(close, range(10), isolate=isolate)
         assert sorted(stream) == list(range(10))
+
+
+@both
+def test_sync_code_in_a_task_is_not_refused_an_end_that_needs_no_wait(isolate):
+    async def item(n):
+        raise LookupError(n)
+
+    def source():
+        time.sleep(0.002)  # the loop runs before it is known to be the last
+        yield 1
+
+    async def take():
+        stream = pool.imap(item, source(), isolate=isolate, return_exceptions=True)
+        assert isinstance(await anext(stream), LookupError)
+        return next(stream, "end")
+
+    with Pool(2) as pool:
+        assert pool.spawn(take).result() == "end"
+
+
+def test_a_refusal_that_a_source_catches_is_none_of_its_iteration(eventually):
+    """What fails later leaves once the rest has cleaned up, though it is of the same class."""
+
+    async def item(n):
+        started.append(n)
+        while n == 0 and not refused:  # what iterates would wait for itself
+            with contextlib.suppress(TimeoutError):
+                await wait_for(consumer, 0.01)
+        if n == 0:
+            raise DeadlockError("its own")
+        while n == 1 and not full:
+            await asyncio.sleep(0)
+        return n if n == 1 else await until_cancelled(log)
+
+    def source():
+        yield from range(3)
+        eventually(lambda: len(started) == 3)
+        full.append(True)
+        eventually(lambda: stream._order.ended == 1)
+        eventually(lambda: "lent=1" in repr(pool))
+        with pytest.raises(DeadlockError):
+            next(stream)
+        refused.append(True)
+        eventually(lambda: stream._order.ended == 2)
+        raise LookupError
+
+    def consume():
+        with pytest.raises(DeadlockError, match="its own"):
+            next(stream)
+        return list(log)
+
+    started, full, refused, log = [], [], [], []
+    with Pool(4) as pool:
+        stream = pool.imap(item, source(), buffer=1)
+        consumer = pool.spawn(consume)
+        assert consumer.result() == ["cleaned up"]
 
 
 @both

@@ -4,6 +4,7 @@ import asyncio
 import gc
 import itertools
 import threading
+import time
 import weakref
 
 import pytest
@@ -168,6 +169,33 @@ def test_closing_a_stream_wakes_the_thread_that_waits_for_it(in_thread, eventual
         assert running.wait(5)
         stream.close()
         assert call() == []
+
+
+def test_so_does_the_end_of_its_source_that_another_thread_finds(in_thread, eventually):
+    """After a failure nothing is pulled until somebody asks again: the third of three threads
+    sleeps while the other two are busy with a result each."""
+
+    async def item(n):
+        while n == 0 and len(stream._order._watchers) < 3:
+            await asyncio.sleep(0)
+        assert n
+
+    def source():
+        for n in range(2):
+            time.sleep(0.002)  # the loop runs before the next is pulled
+            yield n
+
+    def take_all():
+        for _ in stream:
+            time.sleep(0.01)
+
+    with Pool(2) as pool:
+        stream = pool.imap(item, source(), buffer=1, isolate=False, return_exceptions=True)
+        calls = [in_thread(take_all)]
+        eventually(lambda: stream._order.ended == 1)
+        calls += [in_thread(take_all) for _ in range(2)]
+        for call in calls:
+            call(timeout=5)
 
 
 # ---- iterating again -------------------------------------------------------------------

@@ -8,7 +8,7 @@ from functools import partial
 import pytest
 from four_tools import fails, finish, forever, interrupt, keeps_an_interrupt, returns, start
 
-from aioutils import Group, OrderedYielder, Pool, Yielder
+from aioutils import DeadlockError, Group, OrderedYielder, Pool, Yielder
 
 
 @pytest.fixture
@@ -132,6 +132,21 @@ def test_a_callback_that_would_wait_where_nobody_can_run_the_loop_is_refused(gro
     waiting.cancel()
     assert "DeadlockError" in caplog.text and not other.done()
     assert other.result() == 2
+
+
+@pytest.mark.parametrize("timeout", [0, 5])
+def test_so_is_one_that_would_join_there_and_told_of_the_way_out(group, timeout):
+    def join(_):
+        with pytest.raises(DeadlockError, match="outside of the tasks join"):
+            group.join(timeout)
+        refused.append(True)
+
+    refused = []
+    group.spawn(returns(0)).result()  # now there is a loop
+    waiting = group.spawn(returns(1))
+    waiting.add_done_callback(join)
+    waiting.cancel()
+    assert refused
 
 
 # ---- a callback that spawns with itself again, without asking `cancelled()` ----------------

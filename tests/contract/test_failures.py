@@ -222,6 +222,22 @@ def test_the_message_of_join_counts_tasks_that_fail_with_the_same_exception():
             assert len(caught.value.exceptions) == 1
 
 
+def test_it_does_not_count_a_context_that_failed_to_be_entered():
+    class Fails:
+        async def __aenter__(self):
+            raise LookupError
+
+        async def __aexit__(self, *_): ...
+
+    with Group() as group:
+        with pytest.raises(LookupError):
+            group.enter_async_context(Fails())
+        group.spawn(returns(1))
+        group.spawn(fails(ValueError()))
+        with pytest.raises(ExceptionGroup, match="1 of 2 tasks failed"):
+            group.join()
+
+
 def test_join_can_raise_nothing():
     with Group() as group:
         error = ValueError()

@@ -2,6 +2,8 @@
 (rule 4)."""
 
 import asyncio
+import signal
+import threading
 
 import pytest
 from four_tools import returns
@@ -207,3 +209,29 @@ def test_who_waits_for_a_loop_that_sync_code_blocks_for_him_is_refused(inside):
     else:
         error = run()
     assert isinstance(error, DeadlockError)
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGUSR1"), reason="needs SIGUSR1")
+def test_so_he_is_after_a_signal_handler_in_there_has_waited():
+    def handler(*_):
+        handled.append(third.spawn(returns, 1).result())
+        has_waited.set()
+
+    async def blocks():
+        return other.spawn(asks).exception()
+
+    def asks():
+        signal.pthread_kill(threading.main_thread().ident, signal.SIGUSR1)
+        assert has_waited.wait(5)
+        waiting.result(timeout=1)
+
+    handled, has_waited = [], threading.Event()
+    before = signal.signal(signal.SIGUSR1, handler)
+    try:
+        with Group() as group, Group() as other, Group() as third:
+            waiting = group.spawn(asyncio.sleep, 3600)
+            error = group.spawn(blocks).result()
+            waiting.cancel()
+    finally:
+        signal.signal(signal.SIGUSR1, before)
+    assert handled == [1] and isinstance(error, DeadlockError)

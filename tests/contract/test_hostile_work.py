@@ -3,6 +3,7 @@
 import asyncio
 import dataclasses
 import gc
+import logging
 import time
 import types
 from concurrent.futures import CancelledError
@@ -360,6 +361,22 @@ def test_a_callback_whose_failure_no_handler_can_show_keeps_nobody(tool, caplog)
     finish(tool)
     assert (called, task.result()) == ([task], 1)
     assert "Unreadable()" in caplog.messages[-1]
+
+
+def test_nor_does_one_whose_failure_no_handler_takes(tool):
+    def fail(_):
+        raise LookupError
+
+    task, called, handler = tool.spawn(returns(1)), [], logging.Handler()
+    task.add_done_callback(fail)
+    task.add_done_callback(called.append)
+    handler.emit = fail
+    logging.getLogger("aioutils").addHandler(handler)
+    try:
+        finish(tool)
+    finally:
+        logging.getLogger("aioutils").removeHandler(handler)
+    assert (called, task.result()) == ([task], 1)
 
 
 @pytest.mark.parametrize("kind", [SystemExit, KeyboardInterrupt])
