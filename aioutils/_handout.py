@@ -167,6 +167,10 @@ class Handout(Waitable):
         jobs = self._jobs()
         if self._source is not None:
             self._ride(None, self._source.take_error(), "a source failed")
+            try:
+                self._source.drop()
+            except Exception as error:
+                self._ride(None, error, "a source failed in closing")
         return jobs
 
     def _jobs(self, *, stop: bool = True) -> list[Job]:

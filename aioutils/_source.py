@@ -75,6 +75,9 @@ class Items:
         self._items: Any = None
         self.crew.let_go()
 
+    def drop(self) -> None:
+        """Where nothing can be waited for: closes what nobody is in."""
+
     def take_error(self) -> BaseException | None:
         error, self.error = self.error, None
         return error
@@ -156,6 +159,13 @@ class Source(Items):
             self._lose()
             self._iterators.clear()
         super().forked()
+
+    def drop(self) -> None:
+        if self._puller is None and self._lock.acquire(blocking=False):
+            try:
+                self.close()
+            finally:
+                self._lock.release()
 
     def close(self) -> None:
         with self._lock:

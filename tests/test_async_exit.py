@@ -1,6 +1,7 @@
 """Early exit in async code: leaving the block, `break`, `aclose`, exceptions, cancellation."""
 
 import asyncio
+import inspect
 
 import pytest
 from four_tools import MAKERS, fails, forever, returns, until_cancelled
@@ -484,3 +485,34 @@ async def test_a_cancellation_that_gave_way_to_a_failure_of_aclose_comes_with_th
     task.cancel()
     await asyncio.wait([task])
     assert log == ["cleaning up", 1] and task.cancelled()
+
+
+@pytest.mark.parametrize("several", [False, True])
+def test_a_break_closes_a_plain_source_that_others_hold(several):
+    async def main():
+        async with Pool(2) as pool:
+            async for _ in pool.imap(lambda *_: returns(1), *sources):
+                break
+            return [inspect.getgeneratorstate(source) for source in sources]
+
+    sources = [(n for n in range(100)) for _ in range(1 + several)]
+    assert set(asyncio.run(main())) == {inspect.GEN_CLOSED}
+
+
+def test_what_a_source_that_a_break_closes_fails_with_is_logged(caplog):
+    def numbers():
+        try:
+            while True:
+                yield 1
+        finally:
+            raise OSError("torn")
+
+    async def main():
+        async with Pool(2) as pool:
+            async for _ in pool.imap(returns, source):
+                break
+
+    source = numbers()
+    asyncio.run(main())
+    assert "a source failed in closing" in caplog.text
+    assert [repr(record.exc_info[1]) for record in caplog.records] == ["OSError('torn')"]

@@ -1,8 +1,8 @@
 """Yielder and OrderedYielder: results one by one (rules 16, 18 and 21)."""
 
 import asyncio
-import time
 import gc
+import time
 
 import pytest
 from four_tools import DEBUG, returns, until_cancelled
