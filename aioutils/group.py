@@ -79,10 +79,11 @@ class Group(Mapper):
         """Waits until every task has ended, those spawned meanwhile too, and returns True.
 
         Returns False if `timeout` seconds of wall time passed first: the tasks stay, and the
-        next `join()` goes on; 0 does what can be done without waiting. Raises the failures that
-        nobody has seen as one `ExceptionGroup`, unless `raise_error` is False: then they stay
-        in `errors`. Raises `RuntimeError` inside one of its own tasks. On Ctrl-C all tasks are
-        cancelled and clean up, and `KeyboardInterrupt` leaves the call.
+        next `join()` goes on; 0 does what can be done without waiting. Tools that the tasks
+        dropped are closed by then, if the time allows. Raises the failures that nobody has seen
+        as one `ExceptionGroup`, unless `raise_error` is False: then they stay in `errors`.
+        Raises `RuntimeError` inside one of its own tasks. On Ctrl-C all tasks are cancelled and
+        clean up, and `KeyboardInterrupt` leaves the call.
         """
         scheduler = self._opened()
         check_timeout(self, timeout)

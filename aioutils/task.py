@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Generator
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, NoReturn, TypeVar
 
 from . import _work
 from ._body import Awaiting
@@ -162,6 +162,9 @@ class Task(Job, Generic[T]):
         scheduler = self._lane.scheduler
         gone = f": its {scheduler.kind} was dropped; keep the tool until its tasks have ended"
         return gone if scheduler.dropped else ""
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError(f"{self!r} can't be copied or pickled: pass on what its result() gives")
 
 
 class _Callback:

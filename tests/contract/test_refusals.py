@@ -152,6 +152,14 @@ def test_a_tool_can_not_be_copied(tool, duplicate):
         duplicate(tool)
 
 
+@pytest.mark.parametrize("duplicate", [copy.copy, copy.deepcopy, pickle.dumps])
+def test_nor_can_a_task(tool, duplicate):
+    task = tool.spawn(returns(1))
+    with pytest.raises(TypeError, match=r"Task returns.* can't be copied or pickled"):
+        duplicate(task)
+    assert task.result() == 1
+
+
 def test_a_subclass_that_never_called_init_is_dropped_in_silence():
     class Mine(Group):
         def __init__(self):
