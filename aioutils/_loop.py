@@ -134,12 +134,13 @@ class Loop(Election):
         """Drives until the orphans of this moment are closed; False if nothing can end them any
         more, or `timeout` seconds passed first."""
         gone, begun = AllOf(tuple(self.orphans.values())), monotonic()
-        while True:
-            left = _LOOK if timeout is None else min(_LOOK, begun + timeout - monotonic())
-            if self.wait(gone, max(0.0, left), last=False):
-                return True
-            if left <= 0 or self.is_stuck(begun):
-                return False
+        with Signals():  # between the waits nothing may be interrupted: the next one is
+            while True:
+                left = _LOOK if timeout is None else min(_LOOK, begun + timeout - monotonic())
+                if self.wait(gone, max(0.0, left), last=False):
+                    return True
+                if left <= 0 or self.is_stuck(begun):
+                    return False
 
     def close_orphans(self) -> None:
         stuck: list[str] = []

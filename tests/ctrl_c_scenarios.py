@@ -107,6 +107,21 @@ def dropped_tools(ledger):
         group.join(timeout=0.001)
 
 
+def dropped_by_tasks(ledger):
+    """What is left is closed at the end of the join."""
+
+    async def drop():
+        group = Group()
+        for _ in range(4):
+            group.spawn(ledger.endless)
+        await group.wait(timeout=0.001)
+
+    with contextlib.closing(Group()) as group:
+        while True:
+            group.spawn(drop)
+            group.join()
+
+
 def with_group(ledger):
     with Group() as group:
         ledger.fill(group)
@@ -219,9 +234,9 @@ SCENARIOS = {
     for f in (
         group_join, pool_join, polling, polling_without_time, result, iteration,
         ordered_iteration, mapping, imap, imap_async_source, imap_of_a_crew, left_iterations,
-        dropped_tools, with_group, with_yielding, contexts, short_joins, short_lives, functions,
-        driver_elsewhere, helper_thread, stuck_clean_up, stuck_clean_up_of_a_left_iteration,
-        blocked_loop,
+        dropped_tools, dropped_by_tasks, with_group, with_yielding, contexts, short_joins,
+        short_lives, functions, driver_elsewhere, helper_thread, stuck_clean_up,
+        stuck_clean_up_of_a_left_iteration, blocked_loop,
     )
 }  # fmt: skip
 

@@ -262,6 +262,33 @@ def test_an_interrupt_lets_it_end(in_thread):
     group.close()
 
 
+def test_a_second_one_gives_it_up(in_thread, deadline):
+    async def stay():
+        while True:
+            with contextlib.suppress(asyncio.CancelledError):
+                await asyncio.sleep(3600)
+            stuck.set()
+
+    async def drop():
+        pool = Pool(2)
+        pool.spawn(stay)
+        await pool.wait(timeout=0.01)
+
+    def interrupt():
+        stuck.wait(5)
+        for _ in range(2):
+            time.sleep(0.05)
+            os.kill(os.getpid(), signal.SIGINT)
+
+    stuck = threading.Event()
+    group = Group()
+    group.spawn(drop)
+    user = in_thread(interrupt)
+    with deadline(3), pytest.raises(KeyboardInterrupt):
+        group.join()
+    user()
+
+
 def test_one_that_waits_for_a_join_outside_of_all_tasks_ends():
     """As it cleans up, on a thread of its own that nobody knows of."""
 
