@@ -13,7 +13,7 @@ from ._lease import current, heed
 from ._order import Order
 from ._raised import is_a
 from ._waiting import Moment
-from .errors import cancelled
+from .errors import ClosedError, cancelled
 
 if TYPE_CHECKING:
     from ._scheduler import Scheduler
@@ -96,7 +96,9 @@ class Hand:
         if job._state is CANCELLED:
             heed(job)  # who iterates may be cancelled with it
             if not (self.raises and failures.failing) or self._asks_for_task():
-                return cancelled(f"{job!r}")
+                if self._scheduler.closer is None:
+                    return cancelled(f"{job!r}")
+                return ClosedError(f"{job!r}: {self._scheduler!r} was closed meanwhile")
             self.failed_fast = True
             first = next(iter(failures.jobs()), None)
             if first is None:  # a task that awaited it has seen it, and is about to fail with it

@@ -14,11 +14,12 @@ pytestmark = pytest.mark.timeout(10)
 class Buffered:
     def __init__(self, rest):
         self.rest = rest
-        self.closed = False
+        self.waits = self.closed = False
 
     async def items(self):
         yield 1
         try:
+            self.waits = True
             await forever()
         except asyncio.CancelledError:
             for n in range(self.rest):
@@ -38,7 +39,7 @@ def by_cancelling_a_function(pool, source):
     def iterate():
         list(pool.imap(returns, source.items()))
 
-    cancel(pool, pool.spawn(iterate))
+    cancel(pool, pool.spawn(iterate), source)
 
 
 def by_cancelling_a_task(pool, source):
@@ -46,21 +47,26 @@ def by_cancelling_a_task(pool, source):
         async for _ in pool.imap(returns, source.items()):
             pass
 
-    cancel(pool, pool.spawn(iterate))
+    cancel(pool, pool.spawn(iterate), source)
 
 
 def by_cancelling_a_dual_generator(pool, source):
-    cancel(pool, pool.spawn(lambda: list(dual(source.items).sync())))
+    cancel(pool, pool.spawn(lambda: list(dual(source.items).sync())), source)
 
 
 def by_closing_the_pool(pool, source):
     pool.spawn(lambda: list(pool.imap(returns, source.items())))
-    pool.join(timeout=0.01)
+    join_until_it_waits(pool, source)
     pool.close()
 
 
-def cancel(pool, task):
-    assert pool.join(timeout=0.01) is False
+def join_until_it_waits(pool, source):
+    while not source.waits:
+        assert pool.join(timeout=0.01) is False
+
+
+def cancel(pool, task, source):
+    join_until_it_waits(pool, source)
     task.cancel()
     assert pool.join(5) is True
     assert task.cancelled()
