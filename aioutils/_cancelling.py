@@ -9,10 +9,8 @@ or while that stands still.
 
 from __future__ import annotations
 
-import asyncio
 import weakref
 from collections.abc import Callable
-from contextvars import Context
 from functools import partial
 
 from . import _work
@@ -24,8 +22,6 @@ from ._order import Order
 from ._roster import End
 from ._signals import held
 from ._waiting import Hold
-
-_LOOK = 0.05  # seconds, after which it is looked at again what somebody else has cancelled
 
 
 class Cancelling(Admission):
@@ -89,10 +85,7 @@ class Cancelling(Admission):
                 if told is None:
                     self._note(job, told=False)
             if told is None:
-                if _is_told_with_us(job):
-                    self._look_again(job)
-                else:
-                    self.cancel(job)
+                self.cancel(job)
             elif told:  # else that is under way, in another thread
                 self._touch(partial(self._ask_again, job))
 
@@ -127,15 +120,6 @@ class Cancelling(Admission):
 
     # On the loop.
 
-    def _look_again(self, job: Job) -> None:
-        """It may have been no more than a timeout of its own, which takes that back."""
-        runner = job._runner
-        if runner is not None and not job.reached():
-            if runner.cancelling():
-                runner.get_loop().call_later(_LOOK, self._look_again, job, context=Context())
-            else:
-                self._cancel_running(job)
-
     def _ended_unstarted(self, job: Job) -> None:
         try:
             self._hand_out(job)
@@ -161,13 +145,3 @@ class Cancelling(Admission):
             self._ended(job)
         elif job._state is RUNNING:  # in its first step
             self.post(partial(self._cancel_running, job))
-
-
-def _is_told_with_us(job: Job) -> bool:
-    """True if whoever cancelled the task that asks seems to have cancelled this one too, as a host
-    does with all of its tasks when it ends: it cleans up already."""
-    runner = job._runner
-    if runner is None or not runner.cancelling() or asyncio._get_running_loop() is None:
-        return False
-    asking = asyncio.current_task()
-    return asking is not None and asking.cancelling() > 0
