@@ -76,7 +76,7 @@ class Items:
         self.crew.let_go()
 
     def drop(self) -> None:
-        """Where nothing can be waited for: closes what nobody is in."""
+        """`close`, where nobody iterates any more, and nothing can be waited for."""
 
     def take_error(self) -> BaseException | None:
         error, self.error = self.error, None
@@ -161,11 +161,7 @@ class Source(Items):
         super().forked()
 
     def drop(self) -> None:
-        if self._puller is None and self._lock.acquire(blocking=False):
-            try:
-                self.close()
-            finally:
-                self._lock.release()
+        self.close()
 
     def close(self) -> None:
         with self._lock:

@@ -435,3 +435,19 @@ assert group.join()
 """
     )
     assert lines == ["executor"]
+
+
+def test_what_the_loop_was_about_to_do_is_the_parents(script):
+    lines = script(
+        FORKING.format(ends="return 1", tool="group")
+        + """
+    async def forks():
+        asyncio.get_running_loop().call_soon(say, "ready")
+        await forking()
+    group = Group()
+    group.spawn(forks)
+    assert group.join() is True
+    ended("joined")
+    """
+    )
+    assert sorted(lines) == ["joined", "ready"]

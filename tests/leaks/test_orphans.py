@@ -303,7 +303,7 @@ def test_what_the_task_of_an_orphan_drops_as_it_cleans_up_is_closed_as_well(erro
 
 
 @pytest.mark.parametrize("depth", [0, 1, 3])
-@pytest.mark.parametrize("end", ["with", "join and close", "other"])
+@pytest.mark.parametrize("end", ["with", "close", "other"])
 def test_who_closes_ends_what_tasks_of_orphans_hold(depth, end, errors):
     """Nobody else would drive the loop."""
     work = Work(cleaning=0.01)
@@ -326,9 +326,8 @@ def test_who_closes_ends_what_tasks_of_orphans_hold(depth, end, errors):
             other.join(timeout=0)
         if end == "with":
             stack.enter_context(outer)
-        outer.spawn(drop)
+        outer.spawn(drop).result()
         if end != "with":
-            outer.join()
             outer.close()
     assert (work.begun, work.cleaned, errors) == (1, 1, [])
     if other is not None:
