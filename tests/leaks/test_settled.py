@@ -213,6 +213,39 @@ def test_the_rest_of_a_timeout_is_for_it(deadline):
     group.close()
 
 
+def test_so_is_that_of_an_iteration(deadline):
+    work = Work(cleaning=0.3)
+    y = Yielder()
+    y.spawn(work.drop)
+    with deadline(0.25):
+        assert list(y.yielding(timeout=0.05)) == [1]
+    assert not work.is_clean()
+    y.close()
+
+
+def test_a_join_in_its_clean_up_does_not_wait_for_itself(deadline):
+    """Whose thread is known to run for it."""
+
+    async def stay():
+        try:
+            await asyncio.sleep(3600)
+        finally:
+            cleaned.append(await asyncio.wait_for(asyncio.to_thread(group.join), 5))
+
+    async def drop():
+        pool = Pool(2)
+        pool.spawn(stay)
+        await pool.wait(timeout=0.01)
+
+    cleaned = []
+    group = Group()
+    group.spawn(drop)
+    with deadline(2):
+        assert group.join() is True
+    assert cleaned == [True]
+    group.close()
+
+
 def test_who_waits_for_one_task_only_does_not_wait_for_it():
     work = Work()
     group = Group()
