@@ -8,7 +8,6 @@ import types
 import weakref
 from collections.abc import Callable, Coroutine, Generator
 from contextvars import Context, ContextVar
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -22,28 +21,10 @@ forgotten: weakref.WeakSet[asyncio.Task[Any]] = weakref.WeakSet()
 # Before 3.12 a task takes its first step a pass later.
 LAZY = sys.version_info < (3, 12)
 
-
-class Hosted(asyncio.Task[None]):
-    """On the loop of a host. As he ends, he cancels every task that is left, those of a tool and
-    the one that would end it: what the one cancelled, the other must not cancel once more."""
-
-    _by_host = False
-
-    def cancel(self, msg: Any | None = None) -> bool:
-        if asyncio._get_running_loop() is None:  # nobody else does while the loop stands still
-            self._by_host = True
-        return super().cancel(msg)
-
-    def cleans_up(self) -> bool:
-        """True if the host has cancelled it, unless it took that back."""
-        return self._by_host and self.cancelling() > 0
-
-
 if sys.version_info >= (3, 12):  # pragma: no cover: each version has one of the two
     # Makes an asyncio task, and takes its first step at once. On the running loop. The class
     # itself, with `eager_start=True` at the call: a partial costs a fifth of the start.
     start: Callable[..., asyncio.Task[None]] = asyncio.Task
-    start_hosted: Callable[..., asyncio.Task[None]] = Hosted
 
     async def started() -> None:
         """The first that `run` awaits."""
@@ -56,12 +37,9 @@ else:  # pragma: no cover
         loop: asyncio.AbstractEventLoop | None,
         context: Context | None,
         eager_start: bool,
-        kind: type[asyncio.Task[None]] = asyncio.Task,
     ) -> asyncio.Task[None]:
         run.send(None)  # into its `try`, so that not even an early cancellation misses the end
-        return kind(run, loop=loop, name="job", context=context)  # else it formats one
-
-    start_hosted = partial(start, kind=Hosted)
+        return asyncio.Task(run, loop=loop, name="job", context=context)  # else it formats one
 
     @types.coroutine
     def started() -> Generator[None, None, None]:
