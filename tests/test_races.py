@@ -337,6 +337,51 @@ def test_what_is_spawned_as_a_tool_closes_is_cancelled(in_thread, monkeypatch):
         spawned[0].result(5)
 
 
+def test_what_starts_just_as_it_is_spawned_while_the_rest_is_cancelled_is_cancelled_too(
+    in_thread, monkeypatch
+):
+    def held(scheduler):
+        wake(scheduler)
+        if threading.get_ident() in spawning:
+            gate.hold()
+
+    async def fail():
+        raise ValueError("first")
+
+    async def clean_up_slowly():
+        try:
+            await asyncio.sleep(3600)
+        finally:
+            cleaning.set()
+            while not over.is_set():
+                await asyncio.sleep(0.001)
+
+    async def begin():
+        begun.set()
+        await asyncio.sleep(3600)
+
+    def spawn():
+        spawning.append(threading.get_ident())
+        return group.spawn(begin)
+
+    gate, wake, spawning = Gate(), Scheduler.wake, []
+    cleaning, over, begun = threading.Event(), threading.Event(), threading.Event()
+    monkeypatch.setattr(Scheduler, "wake", held)
+    with Group(on_error="cancel") as group:
+        group.spawn(clean_up_slowly)
+        group.spawn(fail)
+        joined = in_thread(group.join)
+        assert cleaning.wait(5)
+        spawned = in_thread(spawn)
+        assert begun.wait(5) and gate.reached.wait(5)
+        gate.opened.set()
+        task = spawned()
+        over.set()
+        with pytest.raises(ValueError, match="first"):
+            joined()
+        assert task.cancelled()
+
+
 def test_a_context_is_not_entered_by_a_tool_that_another_thread_closes(in_thread, monkeypatch):
     def init(stay, *args):
         in_thread(pool.close)()
