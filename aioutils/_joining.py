@@ -96,8 +96,8 @@ class Ended(Waitable):
 
 
 def join(scheduler: Scheduler, timeout: float | None) -> Ended | None:
-    """Waits for the end, and returns it; None if `timeout` seconds passed first. For the rest of
-    them it waits for what the tasks dropped, which may spawn some more."""
+    """Waits for the end, and returns it; None if `timeout` seconds passed first. What is left of
+    these is for the tools that tasks dropped: their clean-up may spawn more."""
     deadline = None if timeout is None else monotonic() + timeout
     while True:
         ended = _join(scheduler, timeout)

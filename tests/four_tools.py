@@ -54,6 +54,15 @@ async def fails(error):
     raise error
 
 
+def torn_source():
+    """Endless, and fails as it is closed."""
+    try:
+        while True:
+            yield 1
+    finally:
+        raise OSError("torn")
+
+
 async def forever():
     await asyncio.Event().wait()
 

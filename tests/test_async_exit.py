@@ -4,7 +4,7 @@ import asyncio
 import inspect
 
 import pytest
-from four_tools import MAKERS, fails, forever, returns, until_cancelled
+from four_tools import MAKERS, fails, forever, returns, torn_source, until_cancelled
 from on_a_loop import on_a_loop, start_all
 
 from aioutils import ClosedError, DeadlockError, Group, Pool, Yielder
@@ -500,19 +500,12 @@ def test_a_break_closes_a_plain_source_that_others_hold(several):
 
 
 def test_what_a_source_that_a_break_closes_fails_with_is_logged(caplog):
-    def numbers():
-        try:
-            while True:
-                yield 1
-        finally:
-            raise OSError("torn")
-
     async def main():
         async with Pool(2) as pool:
             async for _ in pool.imap(returns, source):
                 break
 
-    source = numbers()
+    source = torn_source()
     asyncio.run(main())
     assert "a source failed in closing" in caplog.text
     assert [repr(record.exc_info[1]) for record in caplog.records] == ["OSError('torn')"]

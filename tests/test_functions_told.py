@@ -8,7 +8,7 @@ from concurrent.futures import CancelledError
 from contextvars import copy_context
 
 import pytest
-from four_tools import forever, interrupt, returns
+from four_tools import forever, interrupt, returns, torn_source
 
 from aioutils import Group, Pool, Yielder, _stream, dual
 
@@ -241,15 +241,8 @@ def leaves_generator(pool):
 
 
 def leaves_source(pool):
-    def numbers():
-        try:
-            while True:
-                yield 1
-        finally:
-            raise OSError("torn")
-
     with Pool(2) as inner:
-        list(inner.imap(lambda _: forever(), numbers()))
+        list(inner.imap(lambda _: forever(), torn_source()))
 
 
 def leaves_context(pool):

@@ -2,6 +2,7 @@
 
 import asyncio
 import gc
+import threading
 import time
 
 import pytest
@@ -237,6 +238,28 @@ def test_what_was_put_needs_no_time(y, timeout):
 
 async def collect(results):
     return [result async for result in results]
+
+
+async def first(results):
+    return await anext(results)
+
+
+@pytest.mark.parametrize("take", [next, lambda y: asyncio.run(first(y))], ids=["next", "anext"])
+def test_what_another_thread_puts_wakes_who_waits(take, in_thread):
+    """Nothing else happens on the loop."""
+
+    async def stays():
+        waits.set()
+        await asyncio.Event().wait()
+
+    waits = threading.Event()
+    with Yielder() as y:
+        y.spawn(stays)
+        taken = in_thread(take, iter(y))
+        assert waits.wait(5)
+        time.sleep(0.02)  # until it sleeps, or it would look for itself
+        y.put(1)
+        assert taken(timeout=2) == 1
 
 
 def test_a_slow_consumer_of_what_a_task_has_put_comes_to_the_end(y):

@@ -17,7 +17,8 @@ pytestmark = [
     pytest.mark.skipif(sys.platform == "win32", reason="needs os.kill(pid, SIGINT)"),
 ]
 
-# One that sleeps in the interpreter, where a signal wakes it, and one that computes.
+# One that sleeps in the interpreter, where a signal wakes it, and one that computes; both longer
+# than the test may take, so that it ends by the signal or not at all.
 blocks = pytest.mark.parametrize("block", ["time.sleep(60)", "while True: pass"])
 
 
@@ -206,7 +207,7 @@ def test_a_second_one_leaves_a_function_that_is_stuck_in_a_thread(script):
     lines = script("""
         def function():
             running.set()
-            time.sleep(60)
+            time.sleep(60)  # longer than the test may take: only the second signal ends it
         pool = Pool(2)
         pool.spawn(function)
         pool.spawn(tidy)
@@ -222,7 +223,7 @@ def test_leaving_with_gives_up_after_a_second_one_too(script):
     lines = script("""
         def function():
             running.set()
-            time.sleep(60)
+            time.sleep(60)  # longer than the test may take: only the second signal ends it
         with interrupted(), Group() as group:
             group.spawn(function)
             shoot(0.1, 0.3, when=running)

@@ -51,6 +51,12 @@ class Work:
         return self.begun == self.cleaned
 
 
+async def drops(work):
+    pool = Pool(2)
+    pool.spawn(work)
+    await pool.wait(timeout=0.01)
+
+
 def joined(work):
     group = Group()
     group.spawn(work.drop)
@@ -201,26 +207,24 @@ def test_what_fails_then_is_raised():
     group.close()
 
 
-def test_the_rest_of_a_timeout_is_for_it(deadline):
+@pytest.mark.parametrize(
+    ("kind", "wait", "result"),
+    [
+        (Group, Group.join, True),  # every task has ended
+        (Yielder, lambda y, timeout=None: list(y.yielding(timeout)), [1]),
+    ],
+    ids=["join", "iteration"],
+)
+def test_the_rest_of_a_timeout_is_for_it(kind, wait, result, deadline):
     work = Work(cleaning=0.3)
-    group = Group()
-    group.spawn(work.drop)
+    tool = kind()
+    tool.spawn(work.drop)
     with deadline(0.25):
-        assert group.join(timeout=0.05) is True  # every task has ended
+        assert wait(tool, timeout=0.05) == result
     assert not work.is_clean()
-    assert group.join() is True
+    wait(tool)
     assert work.is_clean()
-    group.close()
-
-
-def test_so_is_that_of_an_iteration(deadline):
-    work = Work(cleaning=0.3)
-    y = Yielder()
-    y.spawn(work.drop)
-    with deadline(0.25):
-        assert list(y.yielding(timeout=0.05)) == [1]
-    assert not work.is_clean()
-    y.close()
+    tool.close()
 
 
 def test_a_join_in_its_clean_up_does_not_wait_for_itself(deadline):
@@ -232,14 +236,9 @@ def test_a_join_in_its_clean_up_does_not_wait_for_itself(deadline):
         finally:
             cleaned.append(await asyncio.wait_for(asyncio.to_thread(group.join), 5))
 
-    async def drop():
-        pool = Pool(2)
-        pool.spawn(stay)
-        await pool.wait(timeout=0.01)
-
     cleaned = []
     group = Group()
-    group.spawn(drop)
+    group.spawn(drops, stay)
     with deadline(2):
         assert group.join() is True
     assert cleaned == [True]
@@ -264,13 +263,8 @@ def test_what_can_never_end_is_left_to_who_closes():
         finally:
             await asyncio.get_running_loop().create_future()
 
-    async def drop():
-        pool = Pool(2)
-        pool.spawn(stay)
-        await pool.wait(timeout=0.01)
-
     group = Group()
-    group.spawn(drop)
+    group.spawn(drops, stay)
     assert group.join(timeout=5) is True
     with pytest.warns(ResourceWarning, match="could not clean up"):
         group.close()
@@ -302,11 +296,6 @@ def test_a_second_one_gives_it_up(in_thread, deadline):
                 await asyncio.sleep(3600)
             stuck.set()
 
-    async def drop():
-        pool = Pool(2)
-        pool.spawn(stay)
-        await pool.wait(timeout=0.01)
-
     def interrupt():
         stuck.wait(5)
         for _ in range(2):
@@ -315,7 +304,7 @@ def test_a_second_one_gives_it_up(in_thread, deadline):
 
     stuck = threading.Event()
     group = Group()
-    group.spawn(drop)
+    group.spawn(drops, stay)
     user = in_thread(interrupt)
     with deadline(3), pytest.raises(KeyboardInterrupt):
         group.join()
@@ -341,14 +330,9 @@ def test_one_that_waits_for_a_join_outside_of_all_tasks_ends():
             await future
             cleaned.append(True)
 
-    async def drop():
-        pool = Pool(2)
-        pool.spawn(stay)
-        await pool.wait(timeout=0.01)
-
     cleaned = []
     group = Group()
-    group.spawn(drop)
+    group.spawn(drops, stay)
     assert group.join(timeout=5) is True
     group.join(timeout=1)
     group.close()
