@@ -20,7 +20,7 @@ from ._lane import Lane
 from ._loop import Loop
 from ._options import Options
 from ._order import Order
-from ._runner import LAZY, exhaust, start
+from ._runner import LAZY, exhaust, start, start_hosted
 from ._threads import Threads, call
 from ._work import Call
 
@@ -117,6 +117,7 @@ class Admission(Completion):
 
     def _start(self, claimed: list[Job]) -> None:
         loop = self.loop._event_loop  # type: ignore[union-attr]
+        begin = start if self.loop.private else start_hosted  # type: ignore[union-attr]
         while claimed:
             job = claimed.pop()
             if job._state is not RUNNING:
@@ -128,7 +129,7 @@ class Admission(Completion):
                 context = Context()
             run = self._run(job)
             try:
-                runner = start(run, loop=loop, context=context, eager_start=True)
+                runner = begin(run, loop=loop, context=context, eager_start=True)
             except BaseException:  # a signal, just now; from 3.14 on, in the child of a fork too
                 if job._state is RUNNING:
                     job._state = CANCELLED

@@ -20,6 +20,7 @@ from ._lease import current
 from ._options import Options
 from ._order import Order
 from ._roster import End
+from ._runner import Hosted
 from ._signals import held
 from ._waiting import Hold
 
@@ -32,14 +33,15 @@ class Cancelling(Admission):
         # Those that were asked to end; True: they were told.
         self._asked: weakref.WeakKeyDictionary[Job, bool] | None = None
 
-    def cancel(self, job: Job) -> bool:
+    def cancel(self, job: Job, *, again: bool = True) -> bool:
+        """Not `again`: if its host has done so, it has time to clean up."""
         with held():
             if self._cancel_waiting(job):
                 return True
             if job.reached():
                 return False
             self._note(job, told=False)
-            self._touch(partial(self._cancel_running, job))
+            self._touch(partial(self._cancel_running, job, again))
             return True
 
     def _cancel_waiting(self, job: Job) -> bool:
@@ -85,7 +87,7 @@ class Cancelling(Admission):
                 if told is None:
                     self._note(job, told=False)
             if told is None:
-                self.cancel(job)
+                self.cancel(job, again=False)
             elif told:  # else that is under way, in another thread
                 self._touch(partial(self._ask_again, job))
 
@@ -134,14 +136,18 @@ class Cancelling(Admission):
         if job._runner is not None and not job._runner.cancelling():
             job._runner.cancel()
 
-    def _cancel_running(self, job: Job) -> None:
-        if job._runner is not None:
+    def _cancel_running(self, job: Job, again: bool) -> None:
+        runner = job._runner
+        if runner is not None:
             self._note(job, told=True)
-            job._runner.cancel()
+            if isinstance(runner, Hosted) and not again:
+                runner.ask()
+            else:
+                runner.cancel()
         elif job._context is not None:  # about to start
             job._state = CANCELLED
             _work.close(job._work)
             job._work = job._context = None
             self._ended(job)
         elif job._state is RUNNING:  # in its first step
-            self.post(partial(self._cancel_running, job))
+            self.post(partial(self._cancel_running, job, again))

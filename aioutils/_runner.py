@@ -8,6 +8,7 @@ import types
 import weakref
 from collections.abc import Callable, Coroutine, Generator
 from contextvars import Context, ContextVar
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -21,10 +22,38 @@ forgotten: weakref.WeakSet[asyncio.Task[Any]] = weakref.WeakSet()
 # Before 3.12 a task takes its first step a pass later.
 LAZY = sys.version_info < (3, 12)
 
+_PATIENCE = 10.0  # seconds, for the clean-up of a task that the end of its host has cancelled
+
+
+class Hosted(asyncio.Task[None]):
+    """On the loop of a host. As he ends, he cancels every task that is left: those of a tool, and
+    the one that would end it. What the one has cancelled the other need not cancel once more."""
+
+    _by_host = False
+
+    def cancel(self, msg: Any | None = None) -> bool:
+        if not self.get_loop().is_running():  # nobody else cancels while it stands still
+            self._by_host = True
+        return super().cancel(msg)
+
+    def uncancel(self) -> int:
+        requests = super().uncancel()
+        self._by_host = self._by_host and requests > 0
+        return requests
+
+    def ask(self) -> None:
+        """Cancels it; if the host did so, and it has not ended by then, only after a while."""
+        if self._by_host:
+            self.get_loop().call_later(_PATIENCE, self.cancel)
+        else:
+            self.cancel()
+
+
 if sys.version_info >= (3, 12):  # pragma: no cover: each version has one of the two
     # Makes an asyncio task, and takes its first step at once. On the running loop. The class
     # itself, with `eager_start=True` at the call: a partial costs a fifth of the start.
     start: Callable[..., asyncio.Task[None]] = asyncio.Task
+    start_hosted: Callable[..., asyncio.Task[None]] = Hosted
 
     async def started() -> None:
         """The first that `run` awaits."""
@@ -37,9 +66,12 @@ else:  # pragma: no cover
         loop: asyncio.AbstractEventLoop | None,
         context: Context | None,
         eager_start: bool,
+        kind: type[asyncio.Task[None]] = asyncio.Task,
     ) -> asyncio.Task[None]:
         run.send(None)  # into its `try`, so that not even an early cancellation misses the end
-        return asyncio.Task(run, loop=loop, name="job", context=context)  # else it formats one
+        return kind(run, loop=loop, name="job", context=context)  # else it formats one
+
+    start_hosted = partial(start, kind=Hosted)
 
     @types.coroutine
     def started() -> Generator[None, None, None]:

@@ -180,10 +180,10 @@ def test_an_interrupt_as_a_tool_moves_to_another_loop_ties_it_to_none(monkeypatc
 
 
 def test_an_interrupt_as_one_tool_starts_its_tasks_keeps_none_of_another_waiting(monkeypatch):
-    start = _admission.start
+    start = _admission.start_hosted
 
     def interrupted(run, **kwargs):
-        monkeypatch.setattr(_admission, "start", start)
+        monkeypatch.setattr(_admission, "start_hosted", start)
         run.close()
         raise KeyboardInterrupt
 
@@ -191,7 +191,7 @@ def test_an_interrupt_as_one_tool_starts_its_tasks_keeps_none_of_another_waiting
         async with Group() as group, Group() as other:
             group.spawn(returns(1))
             last = other.spawn(returns(2))
-            monkeypatch.setattr(_admission, "start", interrupted)
+            monkeypatch.setattr(_admission, "start_hosted", interrupted)
             return await last
 
     loop = asyncio.new_event_loop()
