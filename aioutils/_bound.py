@@ -148,9 +148,10 @@ class Bound(Moment, Worker):
             if old is None:
                 self._bind(running)
             elif old is not running and not self._move(lambda: running):
+                whose = "" if repr(self) in repr(who) else f" of {self!r}"
                 raise WrongLoopError(
-                    f"{who!r} of {self!r} runs on another loop than the one that awaits it; "
-                    "make one of the two tools with within= the other"
+                    f"{who!r}{whose} runs on another loop than the one that awaits it: let it "
+                    "end there first, or, of two tools, make one with within= the other"
                 )
             tie = family.tie(running, blocks=False)
         if old is not running:

@@ -216,8 +216,9 @@ def _refuse_unfinished(scheduler: Scheduler) -> None:
     where: Mapping[Job, str] = scheduler.origins or {}
     if jobs:
         names = "".join(f"\n  {job!r}, spawned at {where.get(job, '?')}" for job in jobs)
+        message = f"{scheduler!r} was left with unfinished tasks:{names}"
         scheduler.cancel_all()
-        raise UnfinishedError(f"{scheduler!r} was left with unfinished tasks:{names}")
+        raise UnfinishedError(message)
 
 
 def _leaving_contexts(scheduler: Scheduler) -> Steps[None]:

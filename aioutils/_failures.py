@@ -28,9 +28,11 @@ class Failures:
     def __init__(self, on_error: OnError = "continue") -> None:
         self.on_error: OnError = on_error
         self.failing: bool = False  # fast: the first failure has come, and is to be raised
-        self.counted: int = 0  # jobs, failed or not, of which was told when failures were raised
         self.failed: int = 0  # jobs, whoever has seen it: some may fail with the same exception
-        self.counted_failed: int = 0  # of these, as `counted`
+        # Of how many jobs was told before, and of how many that failed; and how many there were as
+        # the last join ended. What failed by then and was seen since is not counted again.
+        self.told: tuple[int, int] = (0, 0)
+        self._joined: tuple[int, int] = (0, 0)
         self._unseen: dict[Job, None] = {}  # in order of failing
 
     def __len__(self) -> int:
@@ -39,7 +41,7 @@ class Failures:
     def arrive(self, job: Job) -> bool:
         """Returns True if the rest is to be cancelled."""
         if self.on_error == "continue":
-            self._unseen[job] = None
+            self.add(job)
             return False
         if self.on_error != "cancel":
             try:
@@ -48,12 +50,14 @@ class Failures:
                 job.fail(error)
             else:
                 return False
-        self._unseen[job] = None
+        self.add(job)
         self.failing = True
         return True
 
     def add(self, job: Job) -> None:
-        """A failure that is handed out where its result would have been."""
+        """One that nobody has seen, or whom it was handed out to in vain."""
+        if not self._unseen:
+            self.told = max(self.told, self._joined)
         self._unseen[job] = None
 
     def see(self, job: Job) -> bool:
@@ -74,13 +78,16 @@ class Failures:
         """Those of one call."""
         return self._see(job for job in self.jobs() if job._order is order)
 
-    def see_all(self, errors: list[BaseException], counted: int, failed: int) -> None:
-        """They are about to be raised, together; `counted` jobs had ended until then."""
+    def see_all(self, errors: list[BaseException], counts: tuple[int, int]) -> None:
+        """They are about to be raised, together; `counts` are those of `end_join`."""
         ids = set(map(id, errors))
         if [job for job in self.jobs() if id(job._outcome) in ids and self.see(job)]:
             self.failing = False  # else another thread raised them, and it may be of later ones
-        self.counted = max(self.counted, counted)
-        self.counted_failed = max(self.counted_failed, failed)
+        self.told = max(self.told, counts)
+
+    def end_join(self, counts: tuple[int, int]) -> None:
+        """So many jobs had ended, and failed, by then."""
+        self._joined = max(self._joined, counts)
 
     def raise_of(self, jobs: list[Job], who: object) -> None:
         """Raises the first of those that nobody has seen as itself, the others as its notes."""

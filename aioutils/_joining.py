@@ -33,8 +33,8 @@ class Ended(Waitable):
         self._notify: Callable[[], None] | None = None
         self.failures: list[BaseException] | None = None
         self._fast = False  # the first failure ended the rest
-        self._ended = self._counted = 0  # of how many tasks, and of all that were counted by then
-        self._failed = self._counted_failed = 0  # the same of those that failed
+        self._ended = self._failed = 0  # how many tasks, of which nobody was told before
+        self._counts = (0, 0)  # all that had ended and failed by then
 
     def __repr__(self) -> str:
         return f"the end of {self._scheduler!r}"
@@ -50,19 +50,20 @@ class Ended(Waitable):
 
     def _note(self) -> None:
         if self.failures is None:
-            scheduler, failures = self._scheduler, self._scheduler.failures
-            self._fast, self._ended = failures.failing, scheduler.ended
-            self._failed = failures.failed - failures.counted_failed
-            self._counted = failures.counted + (0 if self._fast else self._ended)
-            self._counted_failed = failures.counted_failed + (0 if self._fast else self._failed)
+            failures = self._scheduler.failures
+            ended, failed = failures.told
+            self._counts = self._scheduler.ended, failures.failed
+            self._ended, self._failed = self._counts[0] - ended, self._counts[1] - failed
+            self._fast = failures.failing
             self.failures = failures.errors()
 
     def raise_all(self, *, raise_error: bool = True) -> None:
         """If there are failures. They are not kept: their frames lead to those who joined."""
         errors, self.failures = self.failures, []
+        self._scheduler.failures.end_join(self._counts)
         try:
             if errors and raise_error:
-                self._scheduler.failures.see_all(errors, self._counted, self._counted_failed)
+                self._scheduler.failures.see_all(errors, self._counts)
                 failed = max(self._failed, len(errors))  # some are of a call that was left early
                 raise_all(errors, self._scheduler, failed, self._ended, self._fast)
         finally:

@@ -165,8 +165,9 @@ class Mapper(Tool):
 
         `function` is an async function, or a plain one, which runs in worker threads. The items
         may be endless: they are pulled as there is room, never more than the pool's size plus
-        `buffer` (default: the size; for a group 1,000) ahead of you; with several iterables one
-        of each, until the shortest ends. They may be async iterables as well.
+        `buffer` (default: the size) ahead of you; a group has the size 1,000 for each call. With
+        several iterables one of each is pulled, until the shortest ends. All of them may be async
+        iterables as well.
 
         A failure is raised where its result would have been, and what is left is cancelled; with
         `return_exceptions` exceptions are handed out like results. What the source raises comes

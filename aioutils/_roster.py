@@ -146,8 +146,8 @@ class Roster(Bound):
 
     @property
     def ended(self) -> int:
-        """How many jobs ended, failed or not, since failures were last raised."""
-        return self._claimed - len(self.running) - self.failures.counted
+        """How many jobs ever ended, failed or not."""
+        return self._claimed - len(self.running)
 
     def is_idle(self) -> bool:
         main, calls = self.main, self.calls

@@ -69,7 +69,7 @@ class Tool:
 
         May be called from any thread and from inside tasks; the task sees the context variables
         of this moment. Raises `TypeError` for what can't be spawned, `ValueError` for a
-        coroutine that already ran, `RuntimeError` after `close()`.
+        coroutine that already ran, `ClosedError` after `close()`.
         """
         scheduler = self._scheduler
         if (
@@ -109,7 +109,7 @@ class Tool:
 
         Contexts are left last in first out, each in the task that entered it, after the last
         task of the tool ended; what they raise then, `close()` raises. What the entering
-        raises is raised here.
+        raises is raised here. In async code write ``async with`` yourself.
         """
         kind = type(manager)
         if not (hasattr(kind, "__aenter__") and hasattr(kind, "__aexit__")):

@@ -30,8 +30,9 @@ class UnfinishedError(RuntimeError):
 
 
 class WrongLoopError(RuntimeError):
-    """A task was awaited on a loop other than the one it runs on. Make one of the two tools
-    with ``within=`` the other, so that both share one loop."""
+    """A task or a tool was awaited on a loop other than the one it runs on. Of two tools make one
+    with ``within=`` the other, so that both share one loop; a single one goes to another loop
+    when nothing is left to do on the old one."""
 
 
 class _CancelledError(concurrent.futures.CancelledError, asyncio.CancelledError):

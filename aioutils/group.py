@@ -43,11 +43,12 @@ class Group(Mapper):
 
     `on_error="continue"` lets the others go on when a task fails, and raises all failures
     together at the end; with "cancel" the first one cancels the rest and is raised as itself,
-    the others as its notes; a function is called with each failed task, and nothing is kept.
+    the others as its notes; a function is called with each failed task, and nothing is kept: a
+    plain function, and what it raises ends the rest, as with "cancel", and the wait.
 
     `on_exit` says what the end of a ``with`` block does to unfinished tasks: "wait" for them,
-    "cancel" them, or "refuse" to leave them, with a `RuntimeError` that names each. The group is
-    closed then. `within` shares the loop of another tool: joining one lets the tasks of the
+    "cancel" them, or "refuse" to leave them, with an `UnfinishedError` that names each. The group
+    is closed then. `within` shares the loop of another tool: joining one lets the tasks of the
     other go on.
 
     `executor`, any `concurrent.futures.Executor`, runs the plain functions instead of those
@@ -82,7 +83,7 @@ class Group(Mapper):
         next `join()` goes on; 0 does what can be done without waiting. Tools that the tasks
         dropped are closed by then, if the time allows. Raises the failures that nobody has seen
         as one `ExceptionGroup`, unless `raise_error` is False: then they stay in `errors`.
-        Raises `RuntimeError` inside one of its own tasks. On Ctrl-C all tasks are cancelled and
+        Raises `DeadlockError` inside one of its own tasks. On Ctrl-C all tasks are cancelled and
         clean up, and `KeyboardInterrupt` leaves the call.
         """
         scheduler = self._opened()
@@ -115,7 +116,10 @@ class Group(Mapper):
         args: Iterable[Any] = (),
         kwargs: Mapping[str, Any] | None = None,
     ) -> Any:
-        """Calls the function as a task of this tool, and returns its result."""
+        """Calls the function as a task of this tool, and returns its result.
+
+        Raises what `Task.result` raises.
+        """
         try:
             return self.spawn(function, *args, **(kwargs or {})).result()
         finally:
@@ -137,7 +141,8 @@ class Group(Mapper):
             1 2
             2 4
 
-        Failures stay with the tasks; leaving early cancels nothing.
+        Failures stay with the tasks, and `join()` raises those that you did not ask for. Leaving
+        early cancels nothing.
         """
         scheduler, order = self._opened(), CompletionOrder()
         stream: Stream[Task[Any]] = Stream(self, order, Tasks(scheduler, order))

@@ -42,6 +42,11 @@ class Task(Job, Generic[T]):
 
     heeds = True
 
+    def __dir__(self) -> list[str]:
+        """For completion; what it inherits belongs to the engine."""
+        own = {"name", *vars(Task), *vars(object)} - {"heeds"}
+        return [word for word in super().__dir__() if word in own]
+
     def done(self) -> bool:
         """Returns True once the task has a result, failed or was cancelled; drives nothing."""
         return self.reached()
@@ -67,7 +72,7 @@ class Task(Job, Generic[T]):
         `timeout` is in seconds of wall time; 0 drives nothing. Raises the task's own exception
         with its own traceback, `TimeoutError` if the time is up first (the task goes on),
         `concurrent.futures.CancelledError` if it was cancelled (in a running loop one that is
-        `asyncio.CancelledError` too), and `RuntimeError` where it would wait for itself. Ctrl-C
+        `asyncio.CancelledError` too), and `DeadlockError` where it would wait for itself. Ctrl-C
         cancels all tasks of the tool, lets them clean up and leaves as `KeyboardInterrupt`.
         """
         self._wait(timeout)

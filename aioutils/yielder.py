@@ -199,6 +199,8 @@ def yielding(size: int | None = None, *, keep_none: bool = False) -> Yielder:
         ...         yield from y
         >>> sorted(squares([3, 1, 2]))
         [1, 4, 9]
+
+    That end raises the failures that nobody has seen as one `ExceptionGroup`.
     """
     return Yielder(size, keep_none=keep_none)
 

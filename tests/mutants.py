@@ -1,7 +1,7 @@
 """Mutants of the engine, and those that no test notices: `make mutants`, by hand, in a night.
 
 A mutant is one change: cosmic-ray's operators, and each statement left out. The first test that
-fails, or hangs, kills it; quick ones come first.
+fails, or hangs, kills it; quick ones come first, and files that killed one before.
 """
 
 import argparse
@@ -9,6 +9,7 @@ import ast
 import contextlib
 import difflib
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -39,12 +40,15 @@ OPPOSITES |= {ast.Gt: ast.LtE, **{other: one for one, other in OPPOSITES.items()
 LEFT_OUT = (ast.Expr, ast.Assign, ast.AnnAssign, ast.AugAssign, ast.Return, ast.Raise, ast.Delete)
 LEFT_OUT += (ast.Continue, ast.Break)
 
-# What is quick comes first, for most die of it; then all that is not about the installed package.
-TESTS = (
+# What is quick comes first, for most die of it; in the end all that is not about the installed
+# package.
+QUICK = (
     "tests/contract/test_spawning.py tests/contract/test_limits.py tests/contract/test_failures.py "
-    "tests/test_group.py tests/test_lending.py tests/test_stream.py tests/test_inside_loop.py",
-    "tests --ignore=tests/docs --ignore=tests/test_benchmarks.py --ignore=tests/test_exports.py",
-)
+    "tests/test_group.py tests/test_lending.py tests/test_stream.py tests/test_inside_loop.py"
+).split()
+REST = (
+    "tests --ignore=tests/docs --ignore=tests/test_benchmarks.py --ignore=tests/test_exports.py"
+).split()
 
 
 def mutants(source):
@@ -114,12 +118,14 @@ def _meaning(source):
     return ast.dump(_Plain().visit(ast.parse(source)))
 
 
-def verdict(tree):
-    """How the first test that notices it ends; None if none does."""
+def verdict(tree, killers):
+    """How the first test that notices it ends; None if none does. Its file is a killer then."""
     environment = {**os.environ, "PYTHONPATH": str(tree), "PYTHONDONTWRITEBYTECODE": "1"}
-    for tests in TESTS:
-        command = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider"]
-        command += ["--timeout=20", "--timeout-method=thread", *tests.split()]
+    for tests in (QUICK, killers, REST):
+        if not tests:
+            continue
+        command = [sys.executable, "-m", "pytest", "-v", "-x", "-p", "no:cacheprovider"]
+        command += ["--timeout=20", "--timeout-method=thread", *tests]
         with open(tree / "output", "w+") as output:
             run = subprocess.Popen(
                 command, cwd=tree, env=environment, stdout=output, stderr=output, process_group=0
@@ -133,7 +139,10 @@ def verdict(tree):
                     os.killpg(run.pid, signal.SIGKILL)
             if status:
                 output.seek(0)
-                return "hangs" if "Timeout" in output.read() else "fails"
+                said = output.read()
+                if tests is REST:
+                    killers.extend(re.findall(r"(tests/\S+\.py)::", said)[-1:])
+                return "hangs" if "Timeout" in said else "fails"
     return None
 
 
@@ -160,11 +169,11 @@ def main():
         source = (ROOT / path).read_text()
         before = _at(options.since, path) if options.since else ""
         new = _changed(before, source)
-        counts = Counter()
+        counts, killers = Counter(), []
         for operator, mutant in mutants(source):
             if not _changed(mutant, source) & new:
                 continue
-            how = "listed" if options.list else _tried(name, mutant)
+            how = "listed" if options.list else _tried(name, mutant, killers)
             counts[how or "survives"] += 1
             if how in (None, "listed"):
                 changes = difflib.unified_diff(source.split("\n"), mutant.split("\n"), n=0)
@@ -172,12 +181,12 @@ def main():
         print(name, dict(counts), flush=True)
 
 
-def _tried(name, mutant):
+def _tried(name, mutant, killers):
     with tempfile.TemporaryDirectory() as place:
         tree = Path(place, "tree")
         shutil.copytree(ROOT, tree, ignore=shutil.ignore_patterns(".*", "__pycache__"))
         (tree / "aioutils" / f"{name}.py").write_text(mutant)
-        return verdict(tree)
+        return verdict(tree, killers)
 
 
 if __name__ == "__main__":

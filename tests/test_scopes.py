@@ -221,6 +221,14 @@ def test_on_exit_refuse_names_each_unfinished_task_and_the_line_that_spawned_it(
     assert log == ["cleaned up"] * 2
 
 
+def test_on_exit_refuse_says_how_many_wait():
+    with pytest.raises(UnfinishedError) as refused, Pool(1, on_exit="refuse") as pool:
+        for _ in range(3):
+            pool.spawn(forever())
+    assert str(refused.value).startswith("<Pool size=1 running=0 waiting=3> was left")
+    assert str(refused.value).count("<Task forever waiting>") == 3
+
+
 async def numbers():
     for n in range(3):
         yield n

@@ -322,3 +322,9 @@ def test_awaiting_what_is_done_gives_the_loop_no_pause(group):
         return passed
 
     assert group.spawn(wait()).result() == []
+
+
+def test_completion_shows_what_is_for_users(group):
+    public = {word for word in dir(group.spawn(returns(1))) if not word.startswith("_")}
+    methods = {"add_done_callback", "cancel", "cancelled", "done", "exception", "result"}
+    assert public == {"name", *methods}

@@ -9,6 +9,7 @@ import pytest
 from four_tools import MAKERS, fails, failure_of, failures_of, finish, forever, returns
 
 from aioutils import Group
+from aioutils._joining import Ended
 
 
 def test_the_others_go_on_and_the_failure_is_told(tool):
@@ -220,6 +221,49 @@ def test_the_message_of_join_counts_tasks_that_fail_with_the_same_exception():
             with pytest.raises(ExceptionGroup, match="5 of 6 tasks failed") as caught:
                 group.join()
             assert len(caught.value.exceptions) == 1
+
+
+def test_it_counts_no_batch_before_whose_failures_were_seen():
+    with Group() as group:
+        for _ in range(3):
+            tasks = [group.spawn(fails(ValueError())) for _ in range(2)]
+            group.spawn(returns(1))
+            group.join(raise_error=False)
+            assert all(task.exception() for task in tasks)
+        group.map(returns, range(5))
+        assert group.join() is True
+        group.spawn(fails(ValueError()))
+        group.spawn(returns(1))
+        with pytest.raises(ExceptionGroup, match="1 of 2 tasks failed") as caught:
+            group.join()
+    assert len(caught.value.exceptions) == 1
+
+
+def test_it_counts_the_batch_whose_failures_nobody_saw():
+    with Group() as group:
+        for _ in range(2):
+            group.spawn(fails(ValueError()))
+            group.spawn(returns(1))
+            group.join(raise_error=False)
+        with pytest.raises(ExceptionGroup, match="2 of 4 tasks failed") as caught:
+            group.join()
+    assert len(caught.value.exceptions) == 2
+
+
+def test_what_failed_as_another_join_raised_is_counted_from_then_on():
+    """It came between the end of that one and what it raised."""
+    with Group() as group:
+        group.spawn(fails(ValueError()))
+        group.spawn(returns(1))
+        first = Ended(group._scheduler)
+        group.join(raise_error=False)
+        assert first.reached()
+        group.spawn(fails(LookupError()))
+        group.join(raise_error=False)
+        with pytest.raises(ExceptionGroup, match="1 of 2 tasks failed"):
+            first.raise_all()
+        with pytest.raises(ExceptionGroup, match="1 of 1 tasks failed"):
+            group.join()
 
 
 def test_it_does_not_count_a_context_that_failed_to_be_entered():

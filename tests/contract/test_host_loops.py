@@ -244,6 +244,23 @@ async def test_a_tool_that_was_entered_stays_on_its_loop(make):
         assert await task is True
 
 
+def test_a_tool_with_work_under_way_says_once_what_runs_elsewhere(make):
+    tool = make()
+    task = tool.spawn(asyncio.sleep(60))
+    with pytest.raises(TimeoutError):
+        task.result(timeout=0.001)
+    with pytest.raises(WrongLoopError) as refused:
+        asyncio.run(tool.__aenter__())
+    assert str(refused.value).startswith(f"{tool!r} runs on another loop than the one that awaits")
+    with pytest.raises(WrongLoopError, match=f"{task!r} of {tool!r} runs on another loop"):
+        asyncio.run(awaits(task))
+    tool.close()
+
+
+async def awaits(task):
+    return await task
+
+
 def test_a_context_whose_entering_was_refused_ties_no_tool():
     async def refused():
         with pytest.raises(DeadlockError):

@@ -13,9 +13,16 @@ NAMES = [
 ]
 
 
+def tables_of(page):
+    """The cells of each row of each table."""
+    for part in page.split("\n\n"):
+        if part.startswith("|"):
+            yield [row.rstrip().split("|") for row in part.splitlines()]
+
+
 def shown_by(page):
     """What stands in backquotes in the last column of each row, for pytest's -k."""
-    rows = [row.rstrip().split("|") for row in page.splitlines() if row.startswith("|")]
+    rows = [row for table in tables_of(page) for row in table]
     return [choice for row in rows for choice in re.findall(r"`(.+?)`", row[-2])]
 
 
@@ -30,6 +37,12 @@ def test_what_a_promise_names_is_a_test():
     assert len(choices) > 50
 
 
+def test_each_row_has_the_cells_of_its_table():
+    tables = list(tables_of(PAGE.read_text()))
+    assert len(tables) > 4
+    assert [row for table in tables for row in table if len(row) != len(table[0])] == []
+
+
 def test_a_name_that_is_no_test_is_found():
-    assert shown_by("| a | `b` |\n| c | `d`, `e and f` |\n`g`") == ["b", "d", "e and f"]
+    assert shown_by("| a | `b` |\n| c | `d`, `e and f` |\n\n`g`") == ["b", "d", "e and f"]
     assert is_a_test("no_test and is_found") and not is_a_test("no_" + "such_test")
