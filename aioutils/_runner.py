@@ -8,7 +8,6 @@ import types
 import weakref
 from collections.abc import Callable, Coroutine, Generator
 from contextvars import Context, ContextVar
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -22,7 +21,7 @@ forgotten: weakref.WeakSet[asyncio.Task[Any]] = weakref.WeakSet()
 # Before 3.12 a task takes its first step a pass later.
 LAZY = sys.version_info < (3, 12)
 
-_PATIENCE = 10.0  # seconds, for the clean-up of a task that the end of its host has cancelled
+_PATIENCE = 5.0  # seconds, for the clean-up of a task that the end of its host has cancelled
 
 
 class Hosted(asyncio.Task[None]):
@@ -32,7 +31,7 @@ class Hosted(asyncio.Task[None]):
     _by_host = False
 
     def cancel(self, msg: Any | None = None) -> bool:
-        if not self.get_loop().is_running():  # nobody else cancels while it stands still
+        if not self.get_loop().is_running():  # users cancel while it runs
             self._by_host = True
         return super().cancel(msg)
 
@@ -44,7 +43,8 @@ class Hosted(asyncio.Task[None]):
     def ask(self) -> None:
         """Cancels it; if the host did so, and it has not ended by then, only after a while."""
         if self._by_host:
-            self.get_loop().call_later(_PATIENCE, self.cancel)
+            timer = self.get_loop().call_later(_PATIENCE, self.cancel)
+            self.add_done_callback(lambda _: timer.cancel())  # it keeps what the task has
         else:
             self.cancel()
 
@@ -66,12 +66,19 @@ else:  # pragma: no cover
         loop: asyncio.AbstractEventLoop | None,
         context: Context | None,
         eager_start: bool,
-        kind: type[asyncio.Task[None]] = asyncio.Task,
     ) -> asyncio.Task[None]:
         run.send(None)  # into its `try`, so that not even an early cancellation misses the end
-        return kind(run, loop=loop, name="job", context=context)  # else it formats one
+        return asyncio.Task(run, loop=loop, name="job", context=context)  # else it formats one
 
-    start_hosted = partial(start, kind=Hosted)
+    def start_hosted(
+        run: Coroutine[Any, Any, None],
+        *,
+        loop: asyncio.AbstractEventLoop | None,
+        context: Context | None,
+        eager_start: bool,
+    ) -> asyncio.Task[None]:
+        run.send(None)  # again, for a partial costs a twelfth of a spawn
+        return Hosted(run, loop=loop, name="job", context=context)
 
     @types.coroutine
     def started() -> Generator[None, None, None]:

@@ -2,6 +2,8 @@
 
 import asyncio
 import contextlib
+import gc
+import weakref
 from functools import partial
 
 import pytest
@@ -263,9 +265,7 @@ async def flushes(log):
 
 
 async def in_a_block(log):
-    async with Group(on_exit="cancel") as group:
-        group.spawn(swallows, log)
-        await asyncio.sleep(3600)
+    await in_a_block_of(partial(swallows, log))
 
 
 async def from_a_source(log):
@@ -284,6 +284,46 @@ def test_who_goes_on_all_the_same_is_cancelled_once_more_after_a_while(
         loop.create_task(background(log))
         loop.run_until_complete(until_begun(log))
     assert log[:2] == ["begun", "goes on"]
+
+
+class Result:
+    pass
+
+
+def test_what_ended_in_time_is_not_kept_until_then():
+    """The host's loop may go on."""
+
+    async def run():
+        log.append("begun")
+        try:
+            await asyncio.sleep(3600)
+        finally:
+            await asyncio.sleep(0.005)
+            result = Result()
+            alive.append(weakref.ref(result))
+            asyncio.current_task().result_of_it = result
+
+    log, alive = [], []
+    loop = asyncio.new_event_loop()
+    try:
+        host = loop.create_task(in_a_block_of(run))
+        loop.run_until_complete(until_begun(log))
+        for task in asyncio.all_tasks(loop):
+            task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            loop.run_until_complete(host)
+        del host, task
+        loop.run_until_complete(asyncio.sleep(0.001))
+        gc.collect()
+        assert [result() for result in alive] == [None]
+    finally:
+        loop.close()
+
+
+async def in_a_block_of(work):
+    async with Group(on_exit="cancel") as group:
+        group.spawn(work)
+        await asyncio.sleep(3600)
 
 
 def test_a_cancellation_by_another_thread_while_the_loop_runs_is_no_end_of_a_host(deadline):
