@@ -104,9 +104,14 @@ class Driven(Owner):
         elif self.private:
             self._raised = error
             if not self._left:
-                self.event_loop.stop()
+                self.stop()
         else:
             self.event_loop.call_soon(_raise, error)  # the host knows what it does with it
+
+    def stop(self) -> None:
+        """On the loop. Not in the context of a task that ends: where two do so at once, uvloop
+        keeps what stops it a second time, and all that its context leads to."""
+        contextvars.Context().run(self.event_loop.stop)
 
     def _drive(self, wait: Wait, deadline: float | None, signals: Signals) -> None:
         loop = self.event_loop
@@ -131,7 +136,8 @@ class Driven(Owner):
                 if deadline is not None:
                     if timer is not None:
                         timer.cancel()  # it may have been a little early
-                    timer = loop.call_later(max(0.0, deadline - monotonic()), loop.stop)
+                    left = max(0.0, deadline - monotonic())
+                    timer = loop.call_later(left, loop.stop, context=self._context)
                 loop.run_forever()
                 if self._raised is not None:
                     try:

@@ -169,7 +169,7 @@ class Wait:
         if loop._driver is not self:
             self._post()
         elif loop.is_here():
-            loop.event_loop.stop()
+            loop.stop()
         else:
             self.wake()
 
@@ -178,7 +178,7 @@ class Wait:
         event_loop = self._loop._event_loop
         if self._loop._driver is self and event_loop is not None:
             with suppress(RuntimeError):  # closed, just now, by the one who drove it
-                event_loop.call_soon_threadsafe(event_loop.stop)
+                event_loop.call_soon_threadsafe(event_loop.stop, context=self._loop._context)
         else:
             self._post()
 

@@ -3,10 +3,12 @@
 import asyncio
 import contextlib
 import contextvars
+import gc
 import os
 import socket
 import sys
 import time
+import weakref
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 
 import pytest
@@ -343,3 +345,27 @@ def test_nothing_begins_before_the_network_was_looked_at(factory, isolate):
             sent += 1
         pool.spawn(leave).result()
     assert (sent, early) == (40, [])
+
+
+@pytest.mark.parametrize("make_loop", FACTORIES)
+def test_a_loop_that_stands_still_keeps_no_task_that_stopped_it(make_loop):
+    """Two end one pass apart, and each stops it: the one gives a result, and with the other all has
+    ended. What uvloop keeps of the second, until it runs again, the collector can't see."""
+
+    async def fetch(n):
+        for _ in range(n + 1):
+            await asyncio.sleep(0)
+        if n == 1:
+            raise ValueError(n)
+
+    def run():
+        pool = Pool(2, loop_factory=make_loop)
+        results = pool.imap(fetch, range(2), return_exceptions=True)
+        assert next(results) is None
+        failure = next(results)  # which leads to this frame, and so to the pool
+        assert isinstance(failure, ValueError)
+        return weakref.ref(pool)
+
+    pool = run()
+    gc.collect()
+    assert pool() is None
