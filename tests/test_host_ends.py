@@ -196,7 +196,7 @@ def test_what_others_cancel_while_the_loop_runs_is_cancelled_all_the_same(work, 
     assert log[0] == "goes on" and tasks[0].cancelled()
 
 
-def test_who_took_it_back_is_cancelled_by_the_end_of_its_tool():
+def test_who_took_it_back_is_cancelled_by_the_end_of_its_tool(deadline):
     async def takes_back():
         log.append("begun")
         with contextlib.suppress(asyncio.CancelledError):
@@ -219,7 +219,8 @@ def test_who_took_it_back_is_cancelled_by_the_end_of_its_tool():
             await asyncio.sleep(0)
 
     log, hosts = [], []
-    asyncio.run(main())
+    with deadline(2):  # at once, without the patience with those that clean up
+        asyncio.run(main())
     assert log == ["begun", "goes on"]
 
 
