@@ -1,7 +1,8 @@
 """Mutants of the engine, and those that no test notices: `make mutants`, by hand, in a night.
 
 A mutant is one change: cosmic-ray's operators, and each statement left out. The first test that
-fails, or hangs, kills it; quick ones come first, and files that killed one before.
+fails, or hangs, kills it. The tests run once on what is not changed, to see which are quick: those
+come first.
 """
 
 import argparse
@@ -9,7 +10,6 @@ import ast
 import contextlib
 import difflib
 import os
-import re
 import shutil
 import signal
 import subprocess
@@ -17,6 +17,7 @@ import sys
 import tempfile
 from collections import Counter
 from pathlib import Path
+from xml.etree import ElementTree
 
 from cosmic_ray.mutating import mutate_code
 from cosmic_ray.plugins import get_operator
@@ -40,15 +41,8 @@ OPPOSITES |= {ast.Gt: ast.LtE, **{other: one for one, other in OPPOSITES.items()
 LEFT_OUT = (ast.Expr, ast.Assign, ast.AnnAssign, ast.AugAssign, ast.Return, ast.Raise, ast.Delete)
 LEFT_OUT += (ast.Continue, ast.Break)
 
-# What is quick comes first, for most die of it; in the end all that is not about the installed
-# package.
-QUICK = (
-    "tests/contract/test_spawning.py tests/contract/test_limits.py tests/contract/test_failures.py "
-    "tests/test_group.py tests/test_lending.py tests/test_stream.py tests/test_inside_loop.py"
-).split()
-REST = (
-    "tests --ignore=tests/docs --ignore=tests/test_benchmarks.py --ignore=tests/test_exports.py"
-).split()
+HANGS = "hangs"
+TESTS = "tests --ignore=tests/docs --ignore=tests/test_benchmarks.py --ignore=tests/test_exports.py"
 
 
 def mutants(source):
@@ -118,32 +112,56 @@ def _meaning(source):
     return ast.dump(_Plain().visit(ast.parse(source)))
 
 
-def verdict(tree, killers):
-    """How the first test that notices it ends; None if none does. Its file is a killer then."""
+def quick_first():
+    """The files of tests in the order of their time; they pass without a change."""
+    with _copy() as tree:
+        report = tree / "report.xml"
+        options = ["-o", "junit_family=xunit1", f"--junitxml={report}"]
+        status, said = _run(tree, [*options, *TESTS.split()])
+        if status:
+            sys.exit(f"the tests fail without a mutant:\n{said}")
+        seconds = Counter()
+        for case in ElementTree.parse(report).iter("testcase"):
+            seconds[case.get("file")] += float(case.get("time"))
+    return sorted(seconds, key=seconds.get)
+
+
+def verdict(name, mutant, tests):
+    """How the first test that notices it ends; None if none does."""
+    with _copy() as tree:
+        (tree / "aioutils" / f"{name}.py").write_text(mutant)
+        status, said = _run(tree, tests)
+    if not status:
+        return None
+    return "hangs" if status is HANGS or "Timeout" in said else "fails"
+
+
+@contextlib.contextmanager
+def _copy():
+    with tempfile.TemporaryDirectory() as place:
+        tree = Path(place, "tree")
+        shutil.copytree(ROOT, tree, ignore=shutil.ignore_patterns(".*", "__pycache__"))
+        yield tree
+
+
+def _run(tree, tests):
+    """The exit status of pytest up to the first failure, and what it printed."""
     environment = {**os.environ, "PYTHONPATH": str(tree), "PYTHONDONTWRITEBYTECODE": "1"}
-    for tests in (QUICK, killers, REST):
-        if not tests:
-            continue
-        command = [sys.executable, "-m", "pytest", "-v", "-x", "-p", "no:cacheprovider"]
-        command += ["--timeout=20", "--timeout-method=thread", *tests]
-        with open(tree / "output", "w+") as output:
-            run = subprocess.Popen(
-                command, cwd=tree, env=environment, stdout=output, stderr=output, process_group=0
-            )
-            try:
-                status = run.wait(timeout=1800)
-            except subprocess.TimeoutExpired:
-                return "hangs"
-            finally:
-                with contextlib.suppress(ProcessLookupError):  # nobody of it is left
-                    os.killpg(run.pid, signal.SIGKILL)
-            if status:
-                output.seek(0)
-                said = output.read()
-                if tests is REST:
-                    killers.extend(re.findall(r"(tests/\S+\.py)::", said)[-1:])
-                return "hangs" if "Timeout" in said else "fails"
-    return None
+    command = [sys.executable, "-m", "pytest", "-x", "-p", "no:cacheprovider"]
+    command += ["--timeout=20", "--timeout-method=thread", *tests]
+    with open(tree / "output", "w+") as output:
+        run = subprocess.Popen(
+            command, cwd=tree, env=environment, stdout=output, stderr=output, process_group=0
+        )
+        try:
+            status = run.wait(timeout=1800)
+        except subprocess.TimeoutExpired:
+            status = HANGS
+        finally:
+            with contextlib.suppress(ProcessLookupError):  # nobody of it is left
+                os.killpg(run.pid, signal.SIGKILL)
+        output.seek(0)
+        return status, output.read()
 
 
 def _changed(old, new):
@@ -163,30 +181,25 @@ def main():
     parser.add_argument("files", nargs="*", default=FILES, help="without .py")
     parser.add_argument("--list", action="store_true", help="show the mutants, and run nothing")
     parser.add_argument("--since", help="a commit: only mutants of lines that changed since then")
+    parser.add_argument("--first", type=int, default=1, help="go on here, at that number of a file")
     options = parser.parse_args()
+    tests = None if options.list else quick_first()
     for name in options.files:
         path = f"aioutils/{name}.py"
         source = (ROOT / path).read_text()
         before = _at(options.since, path) if options.since else ""
         new = _changed(before, source)
-        counts, killers = Counter(), []
-        for operator, mutant in mutants(source):
-            if not _changed(mutant, source) & new:
+        counts = Counter()
+        for number, (operator, mutant) in enumerate(mutants(source), 1):
+            if number < options.first or not _changed(mutant, source) & new:
                 continue
-            how = "listed" if options.list else _tried(name, mutant, killers)
+            how = "listed" if options.list else verdict(name, mutant, tests)
             counts[how or "survives"] += 1
+            print(name, number, operator, how or "survives", flush=True)
             if how in (None, "listed"):
                 changes = difflib.unified_diff(source.split("\n"), mutant.split("\n"), n=0)
-                print(name, operator, *list(changes)[2:], sep="\n    ", flush=True)
+                print(*list(changes)[2:], sep="\n", flush=True)
         print(name, dict(counts), flush=True)
-
-
-def _tried(name, mutant, killers):
-    with tempfile.TemporaryDirectory() as place:
-        tree = Path(place, "tree")
-        shutil.copytree(ROOT, tree, ignore=shutil.ignore_patterns(".*", "__pycache__"))
-        (tree / "aioutils" / f"{name}.py").write_text(mutant)
-        return verdict(tree, killers)
 
 
 if __name__ == "__main__":
