@@ -5,6 +5,7 @@ import contextlib
 import contextvars
 import gc
 import os
+import signal
 import socket
 import sys
 import time
@@ -369,3 +370,47 @@ def test_a_loop_that_stands_still_keeps_no_task_that_stopped_it(make_loop):
     pool = run()
     gc.collect()
     assert pool() is None
+
+
+class Request:
+    """What the context of a caller, or of a task, leads to."""
+
+
+@pytest.mark.parametrize("make_loop", [None, *FACTORIES])
+def test_a_loop_that_stands_still_keeps_no_task_that_a_signal_stopped_too(make_loop):
+    """The task ends in the step that the signal comes in: the loop is stopped twice."""
+
+    async def work(request):
+        VAR.set(request)
+        signal.raise_signal(signal.SIGUSR1)
+
+    heard = []
+    before = signal.signal(signal.SIGUSR1, lambda *_: heard.append(1))
+    try:
+        with Group(loop_factory=make_loop) as group:
+            request = Request()
+            alive = weakref.ref(request)
+            group.spawn(work, request)
+            del request
+            group.join()
+            gc.collect()
+            assert alive() is None and heard
+    finally:
+        signal.signal(signal.SIGUSR1, before)
+
+
+@pytest.mark.parametrize("make_loop", [None, *FACTORIES])
+def test_a_timeout_that_did_not_come_keeps_no_caller(make_loop):
+    def view(request):
+        VAR.set(request)
+        assert group.join(3600)
+
+    with Group(loop_factory=make_loop) as group:
+        group.spawn(asyncio.sleep, 0).result()  # a factory sees the caller's context, on purpose
+        request = Request()
+        alive = weakref.ref(request)
+        group.spawn(asyncio.sleep, 0.001)
+        contextvars.Context().run(view, request)
+        del request
+        gc.collect()
+        assert alive() is None
