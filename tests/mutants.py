@@ -2,7 +2,7 @@
 
 A mutant is one change: cosmic-ray's operators, and each statement left out. The first test that
 fails, or hangs, kills it. The tests run once on what is not changed, to see which are quick: those
-come first.
+come first, and files that killed many.
 """
 
 import argparse
@@ -10,6 +10,7 @@ import ast
 import contextlib
 import difflib
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -112,8 +113,8 @@ def _meaning(source):
     return ast.dump(_Plain().visit(ast.parse(source)))
 
 
-def quick_first():
-    """The files of tests in the order of their time; they pass without a change."""
+def times():
+    """Of the files of tests, in seconds; they pass without a change."""
     with _copy() as tree:
         report = tree / "report.xml"
         options = ["-o", "junit_family=xunit1", f"--junitxml={report}"]
@@ -123,16 +124,19 @@ def quick_first():
         seconds = Counter()
         for case in ElementTree.parse(report).iter("testcase"):
             seconds[case.get("file")] += float(case.get("time"))
-    return sorted(seconds, key=seconds.get)
+    return seconds
 
 
-def verdict(name, mutant, tests):
+def verdict(name, mutant, seconds, kills):
     """How the first test that notices it ends; None if none does."""
     with _copy() as tree:
         (tree / "aioutils" / f"{name}.py").write_text(mutant)
-        status, said = _run(tree, tests)
+        status, said = _run(
+            tree, sorted(seconds, key=lambda file: seconds[file] / (1 + kills[file]))
+        )
     if not status:
         return None
+    kills.update(re.findall(r"^tests/\S+\.py", said, re.MULTILINE)[-1:])
     return "hangs" if status is HANGS or "Timeout" in said else "fails"
 
 
@@ -183,7 +187,7 @@ def main():
     parser.add_argument("--since", help="a commit: only mutants of lines that changed since then")
     parser.add_argument("--first", type=int, default=1, help="go on here, at that number of a file")
     options = parser.parse_args()
-    tests = None if options.list else quick_first()
+    seconds, kills = None if options.list else times(), Counter()
     for name in options.files:
         path = f"aioutils/{name}.py"
         source = (ROOT / path).read_text()
@@ -193,7 +197,7 @@ def main():
         for number, (operator, mutant) in enumerate(mutants(source), 1):
             if number < options.first or not _changed(mutant, source) & new:
                 continue
-            how = "listed" if options.list else verdict(name, mutant, tests)
+            how = "listed" if options.list else verdict(name, mutant, seconds, kills)
             counts[how or "survives"] += 1
             print(name, number, operator, how or "survives", flush=True)
             if how in (None, "listed"):
