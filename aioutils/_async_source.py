@@ -3,9 +3,10 @@ slot."""
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterable, AsyncIterator, Iterator
 from contextvars import copy_context
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ._aclosing import Aclosing, aclose
 from ._each import Each
@@ -13,9 +14,12 @@ from ._job import FAILED, Job
 from ._lease import current, until
 from ._scheduler import Scheduler
 from ._signals import held
-from ._source import ASKS_ITSELF, Items, Source, raise_all
+from ._source import ASKS_ITSELF, Both, Items, Source, raise_all
 from ._waiting import Moment
 from .errors import DeadlockError
+
+if TYPE_CHECKING:
+    from ._bound import Tie
 
 
 class AsyncSource(Items, Moment):
@@ -24,12 +28,37 @@ class AsyncSource(Items, Moment):
     over: bool
     error: BaseException | None
 
-    def __init__(self, crew: Each, items: AsyncIterable[Any], scheduler: Scheduler) -> None:
+    def __init__(
+        self,
+        crew: Each,
+        items: AsyncIterable[Any],
+        scheduler: Scheduler,
+        both: tuple[Any, ...] = (),
+    ) -> None:
         Moment.__init__(self)
         self._scheduler = scheduler
         self._items = items
+        self._both = both  # what it is made of, if all of that is ours
+        self._plain: Source | None = None
+        self._ties: list[Tie | None] = []
         self._job: Job | None = None
         Items.__init__(self, crew)
+
+    def chosen(self) -> Source | AsyncSource:
+        """In sync code, where results come on another loop and can't leave it, a plain one."""
+        if not self._both or asyncio._get_running_loop() is not None:
+            return self
+        with self._lock:
+            if self._plain is None and not self.over:
+                ours = self._scheduler.tie()
+                self._ties = [items._follow(ours.loop) for items in self._both]
+                if None in self._ties:
+                    self._plain = Source(self.crew, self._both)
+            return self if self._plain is None else self._plain
+
+    def let_go(self) -> None:
+        super().let_go()
+        self._both = ()
 
     def may_pull(self) -> bool:
         wanted = self._job is None or (self.is_watched() and self.crew.room() > 0)
@@ -113,19 +142,26 @@ class AsyncSource(Items, Moment):
                 raise
             self.error = error
         finally:
-            self.over = True
+            self.over, self._ties = True, []
             self.crew.order.tell()
             del self
 
 
 def source_of(scheduler: Scheduler, crew: Each, iterables: tuple[Any, ...]) -> Source | AsyncSource:
     """The source of one item each, for one iterable, or of tuples of one of each."""
-    kinds = {isinstance(items, AsyncIterable) for items in iterables}
-    if len(kinds) > 1:
-        raise TypeError("map takes plain iterables or async ones, not both in one call")
-    if kinds == {True}:
+    plain = [items for items in iterables if not isinstance(items, AsyncIterable)]
+    if not plain:
         items = iterables[0] if len(iterables) == 1 else _zip(*iterables)
-        return AsyncSource(crew, items, scheduler)
+        ours = all(isinstance(items, Both) for items in iterables)
+        return AsyncSource(crew, items, scheduler, iterables if ours else ())
+    in_async_code = asyncio._get_running_loop() is not None
+    for items in iterables:
+        if isinstance(items, AsyncIterable) and (in_async_code or not isinstance(items, Both)):
+            raise TypeError(
+                "map takes plain iterables or async ones, not both in one call: here "
+                f"{type(plain[0]).__name__} and {type(items).__name__}. Write an async generator "
+                "that gives what they give together, and map that"
+            )
     return Source(crew, iterables)
 
 

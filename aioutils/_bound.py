@@ -142,19 +142,26 @@ class Bound(Moment, Worker):
 
     def tie_running(self, who: object) -> Tie:
         """`tie` in async code, to the loop that runs in this thread; `who` is awaited there."""
-        running, family = Loop.current(), self._family
+        tie = self.tie_to(Loop.current())
+        if tie is None:
+            whose = "" if repr(self) in repr(who) else f" of {self!r}"
+            raise WrongLoopError(
+                f"{who!r}{whose} runs on another loop than the one that awaits it: let it "
+                "end there first, or, of two tools, make one with within= the other"
+            )
+        return tie
+
+    def tie_to(self, loop: Loop) -> Tie | None:
+        """To a loop on which it is awaited; None if it can't leave the one that it has."""
+        family = self._family
         with family._lock:
             old = self.loop
             if old is None:
-                self._bind(running)
-            elif old is not running and not self._move(lambda: running):
-                whose = "" if repr(self) in repr(who) else f" of {self!r}"
-                raise WrongLoopError(
-                    f"{who!r}{whose} runs on another loop than the one that awaits it: let it "
-                    "end there first, or, of two tools, make one with within= the other"
-                )
-            tie = family.tie(running, blocks=False)
-        if old is not running:
+                self._bind(loop)
+            elif old is not loop and not self._move(lambda: loop):
+                return None
+            tie = family.tie(loop, blocks=False)
+        if old is not loop:
             self._has_moved(old, family)
         return tie
 

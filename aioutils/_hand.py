@@ -154,7 +154,9 @@ class Tasks(Hand):
         self.end_early()
 
     def needs(self, job: Job) -> bool:
-        return job._lane.scheduler is self._scheduler
+        """Not what takes no slot: the source of an iteration, say, may be what it is for."""
+        lane = job._lane
+        return lane.scheduler is self._scheduler and lane is not self._scheduler.parking
 
     def end_early(self) -> None:
         # Gone: another thread iterates too, and came to the end at the same moment.

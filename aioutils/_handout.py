@@ -61,10 +61,14 @@ class Handout(Waitable):
     def _step(self) -> Any:
         """The next item, or WAIT, or END; LOOK: what was pulled took its time, and is to begin."""
         if not self._begun:
+            if self._source is not None:
+                self._source = self._source.chosen()
             self._begun = True
             if self._hand.plain:
                 self._ready = self._order.finished
             self._deadline = None if self._timeout is None else monotonic() + self._timeout
+            if isinstance(self._source, Source) and not self._scheduler.is_idle():
+                return LOOK  # what was spawned before begins first: the source may wait for it
         try:
             while not self._over:
                 if self._source is not None:  # else it ends, if another thread closes the tool now

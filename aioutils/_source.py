@@ -13,12 +13,17 @@ from collections.abc import Generator, Iterable, Iterator
 from concurrent.futures import CancelledError
 from itertools import islice
 from time import monotonic
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ._each import Each
 from ._job import Job, without_ours
 from ._place import asked_to_end
 from .errors import DeadlockError
+
+if TYPE_CHECKING:
+    from ._bound import Tie
+    from ._loop import Loop
+    from ._scheduler import Scheduler
 
 _SLOW = 0.001  # seconds, for up to 16 items
 ASKS_ITSELF = (
@@ -108,6 +113,10 @@ class Source(Items):
         self._items = zip(*self._iterators, strict=False) if several else self._iterators[0]
         super().__init__(crew)
 
+    def chosen(self) -> Source:
+        """What is pulled, before the first item; the same in every thread."""
+        return self
+
     def may_pull(self) -> bool:
         return not self.over and self.crew.room() > 0
 
@@ -175,7 +184,17 @@ class Source(Items):
             raise_all(failed)
 
 
-class Closing:
+class Both:
+    """What is ours, and can be iterated in sync code and in async code."""
+
+    _scheduler: Scheduler
+
+    def _follow(self, loop: Loop) -> Tie | None:
+        """Has its results come on this loop, until that is let go; None if it can't leave its."""
+        return self._scheduler.tie_to(loop)
+
+
+class Closing(Both):
     """An iterator of ours, which wants to be closed where it is left early."""
 
     def close(self) -> None:

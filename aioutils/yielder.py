@@ -15,6 +15,7 @@ from ._hand import Results
 from ._job import Job
 from ._options import OnExit, Options, check_positive
 from ._order import CompletionOrder, Order, SpawnOrder
+from ._source import Both
 from ._stream import Stream
 from ._tool import Tool
 from ._waiting import Moment
@@ -26,7 +27,7 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 
-class Yielder(Tool):
+class Yielder(Tool, Both):
     """Hands results out as they complete.
 
     ::
@@ -128,7 +129,10 @@ class Yielder(Tool):
         return super().spawn(work, *args, **kwargs)
 
     def put(self, item: Any) -> None:
-        """Adds an item to be handed out, None too; from any thread, and from inside tasks."""
+        """Adds an item to be handed out, None too; from any thread, and from inside tasks.
+
+        An iteration ends when no task is left: what puts from a thread of yours is better spawned.
+        """
         scheduler = self._opened()
         order = scheduler.order
         assert order is not None

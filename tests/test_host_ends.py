@@ -70,7 +70,8 @@ async def iterating(work, kind):
 async def in_the_loop_of_an_iteration(work, kind):
     tool = kind()
     if isinstance(tool, Group):
-        results = tool.imap(lambda n: work.run() if n else returns(n), range(2))
+        # The one that runs first: as the other comes out, it may be all that was pulled.
+        results = tool.imap_unordered(lambda n: returns(n) if n else work.run(), range(2))
     else:
         tool.spawn(returns(0))
         tool.spawn(work.run)
