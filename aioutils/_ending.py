@@ -34,9 +34,23 @@ def close(scheduler: Scheduler) -> None:
         run(closing(scheduler), scheduler, FIX)
 
 
-def leave(scheduler: Scheduler, on_exit: OnExit, error: BaseException | None) -> None:
-    if not scheduler.closed:
+def is_refused(scheduler: Scheduler, error: BaseException | None) -> bool:
+    """True of the end of a block whose `error` goes before: then nothing is waited for, and it is
+    not closed."""
+    if scheduler.closed:
+        return False
+    try:
         _refuse(scheduler)
+    except DeadlockError as refusal:
+        if error is None:
+            raise
+        scheduler.cancel_all()
+        note(error, f"{scheduler!r} was cancelled, but not closed: {refusal}")
+        return True
+    return False
+
+
+def leave(scheduler: Scheduler, on_exit: OnExit, error: BaseException | None) -> None:
     run(leaving(scheduler, on_exit, error), scheduler, FIX)
 
 

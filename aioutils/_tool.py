@@ -191,7 +191,13 @@ class Tool:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        """Does what `on_exit` says, and closes the tool; an exception cancels, and leaves."""
+        """Does what `on_exit` says, and closes the tool; an exception cancels, and leaves.
+
+        Raises `DeadlockError` where the end would wait for itself, in a coroutine on the tool's
+        loop, say. An exception goes before that: then the tasks are cancelled, and nobody waits.
+        """
+        if _ending.is_refused(self._scheduler, error):
+            return
         try:
             _ending.leave(self._scheduler, self._on_exit, error)
         finally:

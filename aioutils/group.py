@@ -15,6 +15,7 @@ from ._options import OnExit, Options
 from ._order import CompletionOrder
 from ._stream import Stream
 from ._tool import Tool
+from .errors import DeadlockError
 from .task import Task, check_timeout
 
 __all__ = ["Group"]
@@ -118,12 +119,16 @@ class Group(Mapper):
     ) -> Any:
         """Calls the function as a task of this tool, and returns its result.
 
-        Raises what `Task.result` raises.
+        Raises what `Task.result` raises; where it may not wait, nothing is called.
         """
+        task = self.spawn(function, *args, **(kwargs or {}))
         try:
-            return self.spawn(function, *args, **(kwargs or {})).result()
+            return task.result()
+        except DeadlockError:
+            task.cancel()  # nobody would wait for it; or it failed so itself
+            raise
         finally:
-            del self  # as in `join`
+            del self, task  # as in `join`
 
     def as_completed(self) -> Stream[Task[Any]]:
         """Returns an iterator over the unfinished tasks as they finish, later ones too.

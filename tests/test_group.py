@@ -5,7 +5,7 @@ import asyncio
 import pytest
 from four_tools import DEBUG, fails, forever, returns, until_cancelled
 
-from aioutils import Group, Pool
+from aioutils import DeadlockError, Group, Pool
 
 
 def test_join_returns_true_at_once_if_there_is_nothing_to_do():
@@ -223,3 +223,27 @@ def test_a_failure_that_came_after_the_end_that_was_waited_for_is_kept_for_the_n
         pool.spawn(waits())
         pool.spawn(busy())
         pool.join()
+
+
+def test_what_apply_may_not_wait_for_is_not_called():
+    """Else who falls back to `await` would have it done twice."""
+
+    async def main():
+        async with Group() as group:
+            await group.spawn(returns(1))
+            with pytest.raises(DeadlockError):
+                group.apply(called.append, (1,))
+
+    called = []
+    asyncio.run(main())
+    assert called == []
+
+
+def test_what_apply_failed_with_is_raised_though_it_was_a_refusal():
+    async def fail():
+        raise failure
+
+    failure = DeadlockError("of its own")
+    with Group() as group, pytest.raises(DeadlockError) as raised:
+        group.apply(fail)
+    assert raised.value is failure

@@ -8,7 +8,7 @@ import types
 import warnings
 
 import pytest
-from four_tools import returns
+from four_tools import returns, until_cancelled
 from on_a_loop import on_a_loop
 
 from aioutils import DeadlockError, Group, Pool, Yielder
@@ -250,6 +250,54 @@ async def test_a_blocking_call_in_the_block_of_async_with_is_refused():
         with pytest.raises(DeadlockError, match="await task"):
             task.result()
         assert await task == 1
+
+
+async def in_a_sync_block(log, error=None):
+    """Where `async` was forgotten."""
+    with Pool(2) as pool:
+        log.append(pool)
+        await pool.spawn(returns(1))  # from now on it is bound to this loop
+        task = pool.spawn(until_cancelled(log))
+        if error is not None:
+            raise error
+        await task
+
+
+def test_what_leaves_a_sync_block_goes_before_its_refusal_to_wait():
+    """A cancellation above all: nobody would see that it came."""
+
+    async def main():
+        view = asyncio.create_task(in_a_sync_block(log))
+        await asyncio.sleep(0.001)
+        view.cancel()
+        await asyncio.wait([view])
+        assert view.cancelled()
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.01):
+                await in_a_sync_block(log)
+        with pytest.raises(KeyError) as raised:
+            await in_a_sync_block(log, KeyError("mine"))
+        await asyncio.sleep(0.01)
+        first, second, third = (each for each in log if isinstance(each, Pool))
+        assert len(first) == len(second) == len(third) == 0
+        return raised.value.__notes__
+
+    log = []
+    (note,) = asyncio.run(main())
+    assert "was cancelled, but not closed" in note and "async with" in note
+    assert log.count("cleaned up") == 2
+
+
+def test_the_end_of_a_sync_block_is_refused_once_and_cancels_nothing():
+    async def main():
+        with pytest.raises(DeadlockError, match="async with") as raised:
+            with Group() as group:
+                await group.spawn(returns(1))
+                task = group.spawn(returns(2))
+        assert raised.value.__context__ is None
+        return await task
+
+    assert asyncio.run(main()) == 2
 
 
 FIXES = {
