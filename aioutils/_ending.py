@@ -35,19 +35,17 @@ def close(scheduler: Scheduler) -> None:
 
 
 def is_refused(scheduler: Scheduler, error: BaseException | None) -> bool:
-    """True of the end of a block whose `error` goes before: then nothing is waited for, and it is
-    not closed."""
-    if scheduler.closed:
-        return False
+    """True if nothing may be waited for, and `error` goes before that: then it is not closed."""
     try:
-        _refuse(scheduler)
+        if not scheduler.closed:
+            _refuse(scheduler)
+        return False
     except DeadlockError as refusal:
         if error is None:
             raise
         scheduler.cancel_all()
         note(error, f"{scheduler!r} was cancelled, but not closed: {refusal}")
         return True
-    return False
 
 
 def leave(scheduler: Scheduler, on_exit: OnExit, error: BaseException | None) -> None:

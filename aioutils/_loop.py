@@ -17,6 +17,7 @@ from ._helper import Helper, NoHelper
 from ._job import Job
 from ._owner import winding_down
 from ._signals import Signals, held
+from ._threads import are_there_others
 from ._waiting import AllOf, Passes, Wait, Waitable
 from ._warnings import warn_blocked, warn_dropped
 from .errors import DeadlockError
@@ -31,13 +32,16 @@ class Loop(Election):
 
     def is_stuck(self, since: float) -> bool:
         """True if nothing can ever happen on it: no handle, timer, descriptor, function in a
-        thread. A loop that does not tell is believed for a while after `since`."""
+        thread. It is believed for a while after `since` if it does not tell, or if there are
+        threads of others: such a one may call back."""
         if self._event_loop is None:  # pragma: no cover: another thread ended it, just now
             return True
         if any(scheduler.is_calling() for scheduler in self.schedulers):
             return False
         stuck = _eventloop.is_stuck(self._event_loop)
-        return monotonic() > since + _BELIEF if stuck is None else stuck
+        if stuck is None or (stuck and are_there_others()):
+            return monotonic() > since + _BELIEF
+        return stuck
 
     def stands_still_here(self) -> bool:
         """True of a host's loop that only the calling thread would run."""

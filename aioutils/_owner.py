@@ -197,7 +197,8 @@ class Owner:
                 with Signals():  # not in the midst of it
                     _eventloop.end(loop, self.hang_up)
         else:
-            thread = threading.Thread(target=_eventloop.end, args=(loop, self.hang_up))
+            args = loop, self.hang_up
+            thread = threading.Thread(target=_eventloop.end, args=args, name="aioutils end")
             thread.start()
             thread.join()
 

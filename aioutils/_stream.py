@@ -15,6 +15,7 @@ from ._lease import current, heed, pause, refuse, refuse_circle
 from ._raised import is_a
 from ._source import Closing
 from ._steps import Steps, arun, cancel_again, requests, run
+from ._waiting import A_LOOK
 from .errors import DeadlockError, WrongLoopError
 
 T = TypeVar("T")
@@ -132,7 +133,8 @@ class Stream(Handout, Closing, Generic[T]):
                 self._asking = True
                 with Awaiting(self._scheduler, self):
                     if item is LOOK:
-                        await asyncio.sleep(0)
+                        for _ in range(A_LOOK):
+                            await asyncio.sleep(0)
                     elif not await pause(self, _FIX, self._left()):
                         self._time_is_up()
                 self._asking = False

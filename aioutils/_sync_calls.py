@@ -166,6 +166,7 @@ class _Kept:
         elif self.calls and not sys.is_finalizing():  # pragma: no branch: not measured then
             done: SimpleQueue[None] = SimpleQueue()
             ending = threading.Thread(target=_end, args=(self.calls, done), daemon=True)
+            ending.name = "aioutils end"
             try:
                 ending.start()
             except RuntimeError:  # pragma: no cover: at exit, where no thread starts any more

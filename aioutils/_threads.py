@@ -94,6 +94,13 @@ class _Worker(threading.Thread):
             del job, future, function, args, kwargs
 
 
+def are_there_others() -> bool:
+    """True if there are threads that are neither the main one nor this one nor ours."""
+    known = {threading.main_thread().ident, threading.get_ident()}
+    threads = (thread for thread in threading.enumerate() if thread.ident not in known)
+    return any(not thread.name.startswith("aioutils") for thread in threads)
+
+
 async def call(
     work: Call, executor: Executor | None, threads: Threads, goes_on: Callable[[], object]
 ) -> Any:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from ._job import Job
 
 
+A_LOOK = 3  # passes of the loop: I/O, then new work, then the first steps of that work
 _LOOK = 0.2  # seconds
 
 
@@ -223,11 +224,11 @@ class Hold(Wait):
 
 
 class Passes(Moment):
-    """One look at everything: I/O, then new work, then the first steps of that work."""
+    """One look at everything."""
 
-    def __init__(self, loop: Election, passes: int = 3) -> None:
+    def __init__(self, loop: Election) -> None:
         super().__init__()
-        self._owner, self._loop, self._left = loop, loop.event_loop, passes
+        self._owner, self._loop, self._left = loop, loop.event_loop, A_LOOK
         self._loop.call_soon_threadsafe(self._next)
 
     def _next(self) -> None:

@@ -1,6 +1,7 @@
 """A dropped tool is waited for as long as its clean-up can come to an end, and no longer."""
 
 import asyncio
+import queue
 import threading
 import time
 
@@ -97,3 +98,71 @@ def test_a_timer_is_waited_for_on_uvloop_too(monkeypatch):
 
     drop_while(clean_up, loop_factory=uvloop.new_event_loop)
     assert done.is_set()
+
+
+class Connection:
+    """Like one of aiosqlite: it has a thread of its own, which calls the loop back."""
+
+    def __init__(self, seconds):
+        self._loop, self._calls = asyncio.get_running_loop(), queue.SimpleQueue()
+        self._seconds = seconds
+        threading.Thread(target=self._run, daemon=True).start()
+
+    def _run(self):
+        closed = self._calls.get()
+        time.sleep(self._seconds)  # longer than it takes to look twice
+        self._loop.call_soon_threadsafe(closed.set_result, None)
+
+    async def close(self):
+        closed = self._loop.create_future()
+        self._calls.put(closed)
+        await closed
+
+
+async def uses_one(closed):
+    connection = Connection(0.25)
+    try:
+        await asyncio.sleep(3600)
+    finally:
+        await connection.close()
+        closed.append(True)
+
+
+@pytest.mark.filterwarnings("error::ResourceWarning")
+def test_a_thread_of_the_users_own_that_may_call_back_is_waited_for():
+    def drop():
+        group = Group()
+        group.spawn(uses_one, closed)
+        group.join(timeout=0.001)
+
+    async def drop_in_a_task():
+        group = Group()
+        group.spawn(uses_one, closed)
+        await group.wait(timeout=0.001)
+
+    closed = []
+    drop()
+    assert closed == [True]
+    with Group() as group:
+        group.spawn(drop_in_a_task)
+        group.join()
+        assert closed == [True, True]
+
+
+@pytest.mark.asyncios_loop
+def test_a_thread_that_does_not_call_back_is_believed_for_a_while(deadline, in_thread, monkeypatch):
+    monkeypatch.setattr(_loop, "_BELIEF", 0.3)
+    over = threading.Event()
+    another = in_thread(over.wait)
+    began = time.monotonic()
+    with deadline(5), pytest.warns(ResourceWarning, match="could not clean up"):
+        drop_while(never)
+    assert time.monotonic() - began > 0.3
+    over.set()
+    another()
+
+
+@pytest.mark.asyncios_loop
+def test_the_main_thread_is_nothing_to_wait_for(deadline, in_thread):
+    with deadline(5), pytest.warns(ResourceWarning, match="could not clean up"):
+        in_thread(drop_while, never)()
