@@ -3,7 +3,6 @@ slot."""
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterable, AsyncIterator, Iterator
 from contextvars import copy_context
 from typing import TYPE_CHECKING, Any
@@ -14,12 +13,13 @@ from ._job import FAILED, Job
 from ._lease import current, until
 from ._scheduler import Scheduler
 from ._signals import held
-from ._source import ASKS_ITSELF, Both, Items, Source, raise_all
+from ._source import ASKS_ITSELF, TOGETHER, Both, Items, Source, raise_all
 from ._waiting import Moment
 from .errors import DeadlockError
 
 if TYPE_CHECKING:
     from ._bound import Tie
+    from ._loop import Loop
 
 
 class AsyncSource(Items, Moment):
@@ -44,21 +44,26 @@ class AsyncSource(Items, Moment):
         self._job: Job | None = None
         Items.__init__(self, crew)
 
-    def chosen(self) -> Source | AsyncSource:
+    def chosen(self, *, blocks: bool) -> Source | AsyncSource:
         """In sync code, where results come on another loop and can't leave it, a plain one."""
-        if not self._both or asyncio._get_running_loop() is not None:
+        if not (blocks and self._both):
             return self
         with self._lock:
             if self._plain is None and not self.over:
                 ours = self._scheduler.tie()
-                self._ties = [items._follow(ours.loop) for items in self._both]
-                if None in self._ties:
+                if not self.may_run_on(ours.loop):
                     self._plain = Source(self.crew, self._both)
             return self if self._plain is None else self._plain
 
+    def may_run_on(self, loop: Loop) -> bool:
+        """False if the results that it is made of can't come there; else they will."""
+        if self._job is None:
+            self._ties = [items._follow(loop) for items in self._both]
+        return None not in self._ties
+
     def let_go(self) -> None:
         super().let_go()
-        self._both = ()
+        self._both, self._ties = (), []
 
     def may_pull(self) -> bool:
         wanted = self._job is None or (self.is_watched() and self.crew.room() > 0)
@@ -110,7 +115,7 @@ class AsyncSource(Items, Moment):
 
     def close(self) -> None:
         """The puller has closed it. Raises what that failed with, unless somebody has seen it."""
-        job = self._job
+        self._ties, job = [], self._job
         if job is not None and job._state is FAILED and self._scheduler.failures.see(job):
             self._job = None  # else it, the error and the frames on the way are a cycle
             try:
@@ -154,13 +159,12 @@ def source_of(scheduler: Scheduler, crew: Each, iterables: tuple[Any, ...]) -> S
         items = iterables[0] if len(iterables) == 1 else _zip(*iterables)
         ours = all(isinstance(items, Both) for items in iterables)
         return AsyncSource(crew, items, scheduler, iterables if ours else ())
-    in_async_code = asyncio._get_running_loop() is not None
     for items in iterables:
-        if isinstance(items, AsyncIterable) and (in_async_code or not isinstance(items, Both)):
+        if isinstance(items, AsyncIterable) and not isinstance(items, Both):
+            names = f"{type(plain[0]).__name__} and {type(items).__name__}"
             raise TypeError(
                 "map takes plain iterables or async ones, not both in one call: here "
-                f"{type(plain[0]).__name__} and {type(items).__name__}. Write an async generator "
-                "that gives what they give together, and map that"
+                f"{names}. Instead {TOGETHER}"
             )
     return Source(crew, iterables)
 

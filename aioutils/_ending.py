@@ -43,7 +43,9 @@ def is_refused(scheduler: Scheduler, error: BaseException | None) -> bool:
     except DeadlockError as refusal:
         if error is None:
             raise
-        scheduler.cancel_all()
+        for job in scheduler.unfinished():
+            if job is not current.get():  # who has left the block goes on
+                scheduler.ask(job)
         note(error, f"{scheduler!r} was cancelled, but not closed: {refusal}")
         return True
 

@@ -58,17 +58,23 @@ class Handout(Waitable):
         self._asking = False  # for leave to wait
         self._over = False
 
-    def _step(self) -> Any:
-        """The next item, or WAIT, or END; LOOK: what was pulled took its time, and is to begin."""
-        if not self._begun:
+    def _begin(self, *, blocks: bool) -> Any:
+        """The first step; `blocks`: in sync code."""
+        try:
             if self._source is not None:
-                self._source = self._source.chosen()
+                self._source = self._source.chosen(blocks=blocks)
             self._begun = True
             if self._hand.plain:
                 self._ready = self._order.finished
             self._deadline = None if self._timeout is None else monotonic() + self._timeout
             if isinstance(self._source, Source) and not self._scheduler.is_idle():
                 return LOOK  # what was spawned before begins first: the source may wait for it
+            return self._step()
+        finally:
+            del self  # as in `_step`
+
+    def _step(self) -> Any:
+        """The next item, or WAIT, or END; LOOK: what was pulled took its time, and is to begin."""
         try:
             while not self._over:
                 if self._source is not None:  # else it ends, if another thread closes the tool now

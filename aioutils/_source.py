@@ -32,6 +32,9 @@ ASKS_ITSELF = (
 )
 
 
+TOGETHER = "write an async generator that gives what they give together, and map that"
+
+
 class Items:
     """What sources of both kinds have in common; made last, for a fork that comes from another
     thread."""
@@ -113,9 +116,17 @@ class Source(Items):
         self._items = zip(*self._iterators, strict=False) if several else self._iterators[0]
         super().__init__(crew)
 
-    def chosen(self) -> Source:
-        """What is pulled, before the first item; the same in every thread."""
+    def chosen(self, *, blocks: bool) -> Source:
+        """What is pulled, before the first item; the same in every thread. `blocks`: by sync
+        code."""
+        if not (blocks or self.may_run_on()):
+            names = " and ".join(type(iterator).__name__ for iterator in self._iterators)
+            raise TypeError(f"async code can't pull {names} side by side: {TOGETHER}")
         return self
+
+    def may_run_on(self, _: object = None) -> bool:
+        """False if it has to be pulled in sync code: results of tools of ours, beside others."""
+        return not any(isinstance(iterator, Both) for iterator in self._iterators)
 
     def may_pull(self) -> bool:
         return not self.over and self.crew.room() > 0

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any, Generic, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar
 
 from ._body import Awaiting
 from ._dropping import drop_iteration
@@ -17,6 +17,10 @@ from ._source import Closing
 from ._steps import Steps, arun, cancel_again, requests, run
 from ._waiting import A_LOOK
 from .errors import DeadlockError, WrongLoopError
+
+if TYPE_CHECKING:
+    from ._bound import Tie
+    from ._loop import Loop
 
 T = TypeVar("T")
 
@@ -54,13 +58,17 @@ class Stream(Handout, Closing, Generic[T]):
         try:
             self._over or self._tool._opened()
             heed(self)  # it may never have to wait
-            while (item := self._step()) is WAIT or item is LOOK:
+            item = self._step() if self._begun else self._begin(blocks=True)
+            while item is WAIT or item is LOOK:
                 self._asking, left = True, self._left()
-                if item is LOOK:
-                    self._scheduler.look(self, _FIX)
-                elif not self._scheduler.block(self, left, _FIX):
+                if item is WAIT and not self._scheduler.block(self, left, _FIX):
                     self._time_is_up()
+                loop = self._scheduler.loop
+                # On its own loop one only pulls, until there is something to wait for.
+                if item is LOOK and not (loop is not None and loop.is_here()):
+                    self._scheduler.look(self, _FIX)
                 self._asking = False
+                item = self._step()
             if item is not END:
                 return item  # type: ignore[no-any-return]
             self._scheduler.settle(self._left())
@@ -125,19 +133,21 @@ class Stream(Handout, Closing, Generic[T]):
     async def __anext__(self) -> T:
         try:
             self._over or self._tool._opened()
-            while (item := self._step()) is WAIT or item is LOOK:
+            item = self._step() if self._begun else self._begin(blocks=False)
+            while item is WAIT or item is LOOK:
                 loop = self._scheduler.loop
                 if item is LOOK and loop is not None and not loop.is_here():
                     await asyncio.sleep(0)  # what has failed there goes before a refusal to wait
-                    continue
-                self._asking = True
-                with Awaiting(self._scheduler, self):
-                    if item is LOOK:
-                        for _ in range(A_LOOK):
-                            await asyncio.sleep(0)
-                    elif not await pause(self, _FIX, self._left()):
-                        self._time_is_up()
-                self._asking = False
+                else:
+                    self._asking = True
+                    with Awaiting(self._scheduler, self):
+                        if item is LOOK:
+                            for _ in range(A_LOOK):
+                                await asyncio.sleep(0)
+                        elif not await pause(self, _FIX, self._left()):
+                            self._time_is_up()
+                    self._asking = False
+                item = self._step()
         except GeneratorExit:  # nothing can be awaited any more: the iterator's own end cleans up
             self._asking = False
             raise
@@ -172,6 +182,11 @@ class Stream(Handout, Closing, Generic[T]):
             if passes_unseen(error):
                 raise
             cancel_again(before)
+
+    def _follow(self, loop: Loop) -> Tie | None:
+        """With all that it is made of, or its source would block the loop."""
+        follows = self._source is None or self._source.may_run_on(loop)
+        return super()._follow(loop) if follows else None
 
     def tells_failure(self) -> bool:
         return self._hand.tells

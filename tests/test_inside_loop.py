@@ -288,6 +288,22 @@ def test_what_leaves_a_sync_block_goes_before_its_refusal_to_wait():
     assert log.count("cleaned up") == 2
 
 
+def test_who_leaves_the_block_of_his_own_tool_goes_on():
+    async def leaves():
+        with pytest.raises(KeyError):
+            with pool:
+                other.append(pool.spawn(until_cancelled([])))
+                raise KeyError("mine")
+        await asyncio.sleep(0.001)
+        return "went on"
+
+    other = []
+    pool = Pool(3)
+    assert pool.spawn(leaves).result() == "went on"
+    assert other[0].cancelled()
+    pool.close()
+
+
 def test_the_end_of_a_sync_block_is_refused_once_and_cancels_nothing():
     async def main():
         with pytest.raises(DeadlockError, match="async with") as raised:

@@ -12,7 +12,7 @@ import weakref
 
 import pytest
 
-from aioutils import Group, OrderedYielder, Pool, WrongLoopError, Yielder
+from aioutils import DeadlockError, Group, OrderedYielder, Pool, WrongLoopError, Yielder
 
 both = pytest.mark.parametrize("isolate", [True, False], ids=["isolated", "reused"])
 methods = pytest.mark.parametrize("method", ["imap", "imap_unordered", "map"])
@@ -129,8 +129,8 @@ def test_two_threads_that_begin_it_pull_the_same(entered):
         if entered:
             upstream.enter_async_context(session([]))
         source = pool.imap(double, upstream.imap(late, range(3)))._source
-        assert source.chosen() is source.chosen()
-        assert (type(source.chosen()) is type(source)) is not entered
+        chosen = source.chosen(blocks=True)
+        assert source.chosen(blocks=True) is chosen and (chosen is source) is not entered
 
 
 def test_an_iteration_that_is_kept_after_its_end_keeps_no_results_of_the_other():
@@ -172,6 +172,72 @@ def test_what_can_come_to_the_pool_does_and_is_free_again_afterwards(isolate):
         assert len(loops) == 1
         assert asyncio.run(awaited()) == [0, 1, 2] and len(loops) == 2
         assert list(items) == list(results) == []
+
+
+def sync(function):
+    """In a coroutine that calls it: a cell of a notebook."""
+
+    async def main():
+        return function()
+
+    return asyncio.run(main())
+
+
+@pytest.mark.filterwarnings("ignore:this call blocks the event loop:RuntimeWarning")
+@pytest.mark.parametrize("cell", [False, True], ids=["script", "cell"])
+@pytest.mark.parametrize("busy", [0, 1, 2])
+@both
+def test_of_three_stages(isolate, busy, cell):
+    """Whichever has a session."""
+
+    def run():
+        with contextlib.ExitStack() as stack:
+            stages = [stack.enter_context(Pool(3)) for _ in range(3)]
+            stages[busy].enter_async_context(session([]))
+            results = range(10)
+            for stage in stages:
+                results = stage.imap(double, results, isolate=isolate)
+            return list(results)
+
+    assert (sync(run) if cell else run()) == [8 * n for n in range(10)]
+
+
+@pytest.mark.filterwarnings("ignore:this call blocks the event loop:RuntimeWarning")
+@both
+def test_beside_plain_items_in_a_cell(isolate):
+    def run():
+        with Pool(2) as upstream, Pool(2) as pool:
+            upstream.enter_async_context(session([]))
+            return pool.map(pair, "abc", upstream.imap(late, range(3)), isolate=isolate)
+
+    assert sync(run) == [("a", 0), ("b", 1), ("c", 2)]
+
+
+@pytest.mark.filterwarnings("error::RuntimeWarning")
+def test_what_was_pulled_so_once_goes_on_so():
+    """On a running loop it would block that."""
+    with Pool(3) as first, Pool(3) as second, Pool(3) as third:
+        first.enter_async_context(session([]))
+        items = second.imap(double, first.imap(late, range(20)))
+        header = next(items)
+        second.join()
+        assert [header, *third.map(late, items)] == [2 * n for n in range(20)]
+
+
+def test_an_iteration_that_fails_before_it_pulls_leaves_the_other_free():
+    async def fail():
+        raise ValueError
+
+    async def awaited():
+        return [n async for n in upstream.imap(late, range(2))]
+
+    with Pool(2) as upstream, Pool(2, on_error="cancel") as pool:
+        pool.spawn(fail)
+        pool.join(raise_error=False)
+        results = pool.imap(double, upstream.imap(late, range(5)))
+        with pytest.raises(ValueError):
+            list(results)
+        assert asyncio.run(awaited()) == [0, 1] and list(results) == []
 
 
 def test_in_async_code_it_is_refused_as_ever():
@@ -265,11 +331,11 @@ def test_where_they_can_be_async_only_or_plain_only_both_are_named():
 
     async def main():
         async with Pool(2) as pool:
-            pool.imap(pair, [1], pool.imap(late, [1]))
+            await anext(pool.imap(pair, [1], pool.imap(late, [1])))
 
-    with pytest.raises(TypeError, match=r"list and async_generator\. Write an async generator"):
+    with pytest.raises(TypeError, match=r"list and async_generator\. Instead write an async gen"):
         Pool(2).map(pair, [1], numbers())
-    with pytest.raises(TypeError, match=r"list and Stream\. Write an async generator"):
+    with pytest.raises(TypeError, match="pull list_iterator and Stream side by side: write an"):
         asyncio.run(main())
 
 
@@ -327,3 +393,16 @@ def test_what_was_spawned_before_begins_before_the_first_item_is_pulled(world, i
     with Pool(4) as pool:
         pool.spawn(produce)
         assert pool.map(double, iter(line.get, None), isolate=isolate) == [2 * n for n in range(20)]
+
+
+def test_no_items_are_mapped_on_the_tools_own_loop_too():
+    """There is nothing to wait for; what there is is refused once there is."""
+
+    async def save(rows):
+        return pool.map(double, rows)
+
+    with Pool(2) as pool:
+        pool.spawn(late, 1)
+        assert pool.spawn(save, []).result() == []
+        with pytest.raises(DeadlockError):
+            pool.spawn(save, [1]).result()
