@@ -57,13 +57,12 @@ class AsyncSource(Items, Moment):
 
     def may_run_on(self, loop: Loop) -> bool:
         """False if the results that it is made of can't come there; else they will."""
-        if self._job is None:
-            self._ties = [items._follow(loop) for items in self._both]
+        self._ties = [items._follow(loop) for items in self._both]
         return None not in self._ties
 
     def let_go(self) -> None:
         super().let_go()
-        self._both, self._ties = (), []
+        self._both = ()
 
     def may_pull(self) -> bool:
         wanted = self._job is None or (self.is_watched() and self.crew.room() > 0)
