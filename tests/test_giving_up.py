@@ -338,6 +338,30 @@ def test_who_takes_over_as_a_second_ctrl_c_gives_up_is_told(
     group.close()
 
 
+def test_who_enters_a_context_is_told_though_others_only_waited(in_thread, eventually):
+    """What is parked comes after what waits in the line."""
+
+    async def stuck():
+        waits.append(in_thread(pool.enter_async_context, never_entered()))
+        await asyncio.to_thread(eventually, lambda: pool._scheduler.parked)
+        asyncio.get_running_loop().call_later(0.01, signal.raise_signal, signal.SIGINT)
+        try:
+            await forever()
+        finally:
+            late.append(pool.spawn(returns(1)))  # for which there is no slot
+            asyncio.get_running_loop().call_soon(signal.raise_signal, signal.SIGINT)
+            await forever()
+
+    waits, late, pool = [], [], Pool(1)
+    pool.spawn(stuck)
+    with pytest.raises(KeyboardInterrupt):
+        pool.join()
+    assert late[0].cancelled()
+    with pytest.raises(CancelledError):
+        waits[0]()
+    pool.close()
+
+
 # ---- functions in threads that wait for another tool: they go on, though their job has ended
 
 
@@ -561,3 +585,28 @@ def test_who_is_given_up_as_he_wants_his_slot_back_is_told_while_another_thread_
     eventually(lambda: ended == [kind])
     in_thread(pool.close)()
     in_thread(other.close)()
+
+
+# ---- two who wait for the end of a tool at the same time: what the one takes back the other has
+
+
+def test_one_comes_back_and_the_other_still_waits_for_the_end():
+    scheduler = Pool(1)._scheduler
+    scheduler.hasten()
+    scheduler.hasten()
+    scheduler.linger()
+    assert scheduler.ending
+    scheduler.linger()
+    assert not scheduler.ending
+
+
+def test_one_has_cleaned_up_and_the_other_still_starts_nothing():
+    group = Group()
+    group._scheduler.stop()
+    group._scheduler.stop()
+    group._scheduler.go_on()
+    task = group.spawn(returns(1))
+    group.join()
+    assert task.cancelled()
+    group._scheduler.go_on()
+    assert group.spawn(returns(2)).result() == 2
