@@ -57,6 +57,7 @@ class AsyncSource(Items, Moment):
 
     def may_run_on(self, loop: Loop) -> bool:
         """False if the results that it is made of can't come there; else they will."""
+        self._ties = []  # first: by these they could not leave another one
         self._ties = [items._follow(loop) for items in self._both]
         return None not in self._ties
 

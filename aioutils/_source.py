@@ -30,8 +30,6 @@ ASKS_ITSELF = (
     "a source asks for the next result of its own iteration, which asks it for the next item: give "
     "that, or take results outside of the source"
 )
-
-
 TOGETHER = "write an async generator that gives what they give together, and map that"
 
 

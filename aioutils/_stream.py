@@ -185,8 +185,10 @@ class Stream(Handout, Closing, Generic[T]):
 
     def _follow(self, loop: Loop) -> Tie | None:
         """With all that it is made of, or its source would block the loop."""
-        follows = self._source is None or self._source.may_run_on(loop)
-        return super()._follow(loop) if follows else None
+        tie = super()._follow(loop)
+        if tie is None or self._source is None or self._source.may_run_on(loop):
+            return tie
+        return None
 
     def tells_failure(self) -> bool:
         return self._hand.tells

@@ -202,6 +202,20 @@ def test_of_three_stages(isolate, busy, cell):
     assert (sync(run) if cell else run()) == [8 * n for n in range(10)]
 
 
+@both
+def test_those_before_the_busy_one_come_on_its_loop(isolate):
+    async def where(n):
+        loops.add(asyncio.get_running_loop())
+        return n
+
+    loops = set()
+    with Pool(3) as first, Pool(3) as second, Pool(3) as third:
+        second.enter_async_context(session([]))
+        items = second.imap(where, first.imap(where, range(10)), isolate=isolate)
+        assert third.map(double, items, isolate=isolate) == [2 * n for n in range(10)]
+    assert len(loops) == 1
+
+
 @pytest.mark.filterwarnings("ignore:this call blocks the event loop:RuntimeWarning")
 @both
 def test_beside_plain_items_in_a_cell(isolate):
