@@ -270,6 +270,28 @@ def test_what_can_never_end_is_left_to_who_closes():
         group.close()
 
 
+def test_the_last_who_drives_ends_the_loop_of_a_tool_that_was_closed_meanwhile(in_thread):
+    """By another thread, while what its tasks dropped cleans up."""
+
+    def close():
+        work.closing.wait(5)
+        group.close()
+
+    async def where():
+        return asyncio.get_running_loop()
+
+    work = Work(cleaning=0.15)
+    work.closing = threading.Event()
+    group = Group(loop_factory=asyncio.SelectorEventLoop)  # no thread keeps it
+    loop = group.spawn(where).result()
+    task = group.spawn(work.drop)
+    task.add_done_callback(lambda _: work.closing.set())
+    user = in_thread(close)
+    group.join()
+    user()
+    assert work.is_clean() and loop.is_closed()
+
+
 def test_an_interrupt_lets_it_end(in_thread):
     def interrupt():
         begun.wait(5)
