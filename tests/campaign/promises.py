@@ -1,5 +1,6 @@
 """The model: what must hold of what happened in a program."""
 
+import asyncio
 import contextlib
 from collections import Counter
 from concurrent.futures import CancelledError
@@ -70,9 +71,17 @@ class Promises:
             raise
         finally:
             if not refused:
-                self.check_over(works)
+                # Awaited on another loop than theirs, they were cancelled, and end after this.
+                if not (swallowed and self._is_elsewhere(works[0].tool)):
+                    self.check_over(works)
                 closed = works not in self.sources or swallowed  # it is, in the end
                 self.promise(closed, "not closed: the source of", works)
+
+    def _is_elsewhere(self, tool):
+        """True in async code that runs on another loop."""
+        loop = self.tools[tool]._scheduler.loop
+        here = loop is None or loop.is_here()
+        return asyncio._get_running_loop() is not None and not here
 
     def check_done(self, spawned, when):
         for work in spawned:
