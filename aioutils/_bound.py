@@ -56,6 +56,8 @@ class Bound(Moment, Worker):
     # With slots all the way: beside a base that has some, attributes of a dict are slow.
     __slots__ = ("__weakref__", "_due", "_factory", "_family", "_lock", "loop")
 
+    parked: list[Job]  # what stays on the loop
+
     def __init__(self, factory: LoopFactory | None) -> None:
         super().__init__()
         self._factory: LoopFactory | None = factory
@@ -145,9 +147,14 @@ class Bound(Moment, Worker):
         tie = self.tie_to(Loop.current())
         if tie is None:
             whose = "" if repr(self) in repr(who) else f" of {self!r}"
+            fix = "let it end there first, or, of two tools, make one with within= the other"
+            if any(one.parked for one in tuple(self._family)):
+                fix = (
+                    "so do its open contexts and sources, and they end there: use it in sync "
+                    "code, or write 'await asyncio.to_thread(tool.close)'"
+                )
             raise WrongLoopError(
-                f"{who!r}{whose} runs on another loop than the one that awaits it: let it "
-                "end there first, or, of two tools, make one with within= the other"
+                f"{who!r}{whose} runs on another loop than the one that awaits it: {fix}"
             )
         return tie
 

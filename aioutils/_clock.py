@@ -87,6 +87,14 @@ class Standing(asyncio.AbstractEventLoop):
         self.stop()
         self.run_forever()
 
+    def has_ready(self, known: int) -> bool:
+        """True if more than so many callbacks are to run as soon as it runs again: those of what
+        has just ended, say, which `asyncio.run` would run before it returns.
+
+        Private because asyncio has no way to ask.
+        """
+        return len(self._ready) > known  # type: ignore[attr-defined]
+
     def look_first(
         self, seen: Callable[[], object], then: Callable[[], object], context: Context
     ) -> asyncio.Handle:
@@ -175,6 +183,10 @@ class Timers(Standing):
         if self._heap[0] is timer and self.is_running():
             self._arm()
         return timer
+
+    def has_ready(self, known: int) -> bool:
+        """Not known, and not needed: what stops such a loop comes after what is ready."""
+        return False
 
     def look_first(
         self, seen: Callable[[], object], then: Callable[[], object], context: Context

@@ -139,6 +139,8 @@ class Driven(Owner):
                     left = max(0.0, deadline - monotonic())
                     timer = loop.call_later(left, loop.stop, context=self._context)
                 loop.run_forever()
+                if loop.has_ready(self._pumps) and not self._left and wait.is_over():
+                    loop.run_once()
                 if self._raised is not None:
                     try:
                         raise self._raised

@@ -245,7 +245,7 @@ class Mapper(Tool):
     ) -> Stream[Any]:
         scheduler = self._opened()
         if buffer is not None:
-            check_positive(type(self).__name__, "buffer", buffer)
+            check_positive(f"{type(self).__name__}.imap", "buffer", buffer)
         if not iterables:
             raise TypeError(f"{self!r}: map needs items to map")
         star = star or len(iterables) > 1

@@ -127,7 +127,10 @@ class Task(Job, Generic[T]):
         self._name = str(name)
 
     def __await__(self) -> Generator[Any, None, T]:
-        """Waits in async code, on the tool's loop, and lends the awaiting task's slot."""
+        """Waits in async code, on the tool's loop, and lends the awaiting task's slot.
+
+        Cancelling who waits, with a timeout say, leaves the task alone: others may wait for it.
+        """
         if not self.reached():
             with Awaiting(self._lane.scheduler, self):
                 yield from pause(self, _FIX).__await__()

@@ -252,3 +252,10 @@ def test_two_items_that_fail_with_one_exception_are_not_notes_of_each_other():
             pool.map(fail, range(2))
         assert caught.value is error and not hasattr(error, "__notes__")
         assert pool.errors == []
+
+
+@pytest.mark.parametrize("method", ["imap", "imap_unordered"])
+@pytest.mark.parametrize(("buffer", "kind"), [(0, ValueError), (-1, ValueError), (2.5, TypeError)])
+def test_a_buffer_without_room_is_refused_at_the_call(method, buffer, kind):
+    with pytest.raises(kind, match=rf"Pool.imap\(buffer=...\) is .*{buffer}"):
+        getattr(Pool(3), method)(print, range(40), buffer=buffer)

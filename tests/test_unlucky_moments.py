@@ -74,8 +74,9 @@ def test_an_interrupt_as_a_loop_is_put_away_closes_it():
         raise KeyboardInterrupt
 
     async def leave_a_callback():
-        asyncio.get_running_loop().call_soon(interrupt)
-        return asyncio.get_running_loop()
+        loop = asyncio.get_running_loop()
+        loop.call_soon(loop.call_soon, interrupt)  # one pass comes before the result
+        return loop
 
     group = Group()
     loop = group.spawn(leave_a_callback).result()

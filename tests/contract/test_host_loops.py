@@ -257,6 +257,25 @@ def test_a_tool_with_work_under_way_says_once_what_runs_elsewhere(make):
     tool.close()
 
 
+def test_a_tool_with_a_context_says_how_it_is_closed_elsewhere(make):
+    @contextlib.asynccontextmanager
+    async def session():
+        yield
+        await asyncio.sleep(0)
+        left.append(tool)
+
+    async def main():
+        for call in (tool.aclose, tool.__aenter__):
+            with pytest.raises(WrongLoopError, match=r"contexts .* asyncio.to_thread\(tool.close"):
+                await call()
+        await asyncio.to_thread(tool.close)
+
+    tool, left = make(), []
+    tool.enter_async_context(session())
+    asyncio.run(main())
+    assert left == [tool]
+
+
 async def awaits(task):
     return await task
 

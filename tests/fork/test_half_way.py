@@ -347,3 +347,31 @@ def test_in_the_child_a_circle_is_refused_although_a_wait_was_going_on(script):
         assert outer.join() is True
         assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
     """)
+
+
+def test_a_task_forks_as_what_is_waited_for_ends_and_the_child_reads_nothing_of_the_parents(script):
+    lines = script("""
+        pid = None
+        async def first():
+            asyncio.get_running_loop().call_soon(id, 1)  # runs before the wait returns
+            return 1
+        async def second():
+            global pid
+            asyncio.get_running_loop().add_reader(there, read)
+            os.write(here, b"x")
+            pid = os.fork()
+            time.sleep(0.3 if pid else 0)  # what tells of the pipe is shared
+        def read():
+            asyncio.get_running_loop().remove_reader(there)
+            say("read", bool(pid))
+        there, here = os.pipe()
+        group = Group()
+        task = group.spawn(first)
+        group.spawn(second)
+        assert task.result() == 1
+        if not pid:
+            os._exit(0)
+        assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
+        group.close()
+    """)
+    assert lines == ["read", "True"]
