@@ -20,6 +20,7 @@ from itertools import repeat, starmap
 from time import monotonic
 from typing import Any, TypeVar, TypeVarTuple, Unpack
 
+from ._handlers import Handlers
 from ._interrupted import leaves_by_itself
 from ._runner import current, forgotten
 
@@ -31,14 +32,14 @@ Ts = TypeVarTuple("Ts")
 _wakeups: dict[int, object] = {}
 
 
-class Standing(asyncio.AbstractEventLoop):
+class Standing(Handlers):
     """To be mixed into the class of a loop."""
 
     _behind = 0.0  # seconds for which the clock stood still, all in all
     _stopped_at: float | None = None
 
     def prepare(self) -> None:
-        """Of a loop that is new."""
+        super().prepare()
         self._held: list[asyncio.Handle] = []
         _wakeups[id(self)] = (getattr(self, "_ssock", None), getattr(self, "_csock", None))
 

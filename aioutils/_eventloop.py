@@ -239,7 +239,7 @@ def _is_clean(loop: Any) -> bool:
             or loop._asyncgens_shutdown_called
             or loop._default_executor
             or loop._executor_shutdown_called
-            or loop._signal_handlers
+            or loop.has_signal_handlers()
             or loop._exception_handler
             or loop._task_factory
             or loop.get_debug() is not loop.debug_when_new
