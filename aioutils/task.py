@@ -107,6 +107,12 @@ class Task(Job, Generic[T]):
         if not callable(callback):
             _work.close(callback)
             raise TypeError(f"{self!r}: a callback must be callable, not {callback!r}")
+        if getattr(callback, "__module__", None) == asyncio.wait.__module__:
+            # It takes whatever has this method; it would lend no slot, and have nobody drive.
+            raise TypeError(
+                f"{self!r} is no future for asyncio.wait(): await as_completed() of its tool, or "
+                "give it asyncio.ensure_future(task)"
+            )
         told = _Callback(self, callback)
         self.watch(told)
         if self.reached() and self.unwatch(told):

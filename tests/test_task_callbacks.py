@@ -1,5 +1,6 @@
 """Done-callbacks, names and repr of a task."""
 
+import asyncio
 import contextlib
 import logging
 import threading
@@ -204,3 +205,25 @@ def test_what_a_callback_spawns_as_its_tool_is_given_up_is_cancelled():
     last = group.spawn(returns(2))
     assert group.join() and last.result() == 2
     group.close()
+
+
+@pytest.mark.parametrize("ended", [False, True])
+@pytest.mark.parametrize("kind", [Group, partial(Pool, 1)])
+def test_asyncio_wait_is_refused_at_once(kind, ended):
+    """It would wait for ever, with nobody who drives, or with a full pool."""
+
+    async def wait(task):
+        with pytest.raises(TypeError, match=r"no future for asyncio.wait\(\): await as_completed"):
+            await asyncio.wait([task])
+        done, pending = await asyncio.wait([asyncio.ensure_future(task)])
+        return done.pop().result(), pending
+
+    with kind() as tool:
+        task = tool.spawn(returns(1))
+        if ended:
+            task.result()
+        assert tool.spawn(wait, task).result() == (1, set())
+        other = tool.spawn(returns(2))
+        with pytest.raises(TypeError, match=r"asyncio\.wait"):
+            asyncio.run(asyncio.wait([other]))
+        assert other.result() == 2
