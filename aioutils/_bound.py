@@ -150,8 +150,9 @@ class Bound(Moment, Worker):
             fix = "let it end there first, or, of two tools, make one with within= the other"
             if any(one.parked for one in tuple(self._family)):
                 fix = (
-                    "so do its open contexts and sources, and they end there: use it in sync "
-                    "code, or write 'await asyncio.to_thread(tool.close)'"
+                    "so do its open contexts and sources; of two tools, make one with within= the "
+                    "other; a single one is used in sync code, or closed with "
+                    "'await asyncio.to_thread(tool.close)'"
                 )
             raise WrongLoopError(
                 f"{who!r}{whose} runs on another loop than the one that awaits it: {fix}"

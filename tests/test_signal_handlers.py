@@ -235,6 +235,7 @@ async def _loop():
     return asyncio.get_running_loop()
 
 
+@pytest.mark.asyncios_loop  # uvloop keeps itself, and so what it is to call, until it is closed
 def test_the_tool_is_not_kept_by_its_handler():
     async def wait(group):
         asyncio.get_running_loop().add_signal_handler(signal.SIGUSR2, group.cancel)
