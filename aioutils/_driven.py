@@ -139,16 +139,15 @@ class Driven(Owner):
                     left = max(0.0, deadline - monotonic())
                     timer = loop.call_later(left, loop.stop, context=self._context)
                 loop.run_forever()
-                if loop.has_ready(self._pumps) and not self._left and wait.is_over():
+                more = self._raised is None and not self._left and loop.has_ready(self._pumps)
+                if more and wait.is_over():
                     loop.run_once()
                 if self._raised is not None:
-                    try:
-                        raise self._raised
-                    finally:
-                        self._raised = None
+                    raise self._raised
                 if self._left or (deadline is not None and monotonic() >= deadline):
                     return
         finally:
+            self._raised = None  # also if what a callback raised came before it
             if self._left:
                 self._left = wakes = False
                 signals.__enter__()  # in the child the handlers are the user's again

@@ -184,11 +184,13 @@ def part(scheduler: Scheduler) -> None:
     try:
         scheduler.shut()
     finally:  # Ctrl-C
-        scheduler.leave_family()
-        if scheduler.loop is not None:
-            scheduler.loop.detach(scheduler, closed=not scheduler.dropped)
-        scheduler.gone.come()
-        scheduler.tell()  # those who join or iterate it in other threads
+        try:
+            scheduler.leave_family()
+            if scheduler.loop is not None:
+                scheduler.loop.detach(scheduler, closed=not scheduler.dropped)
+        finally:  # what a callback raises as the loop ends
+            scheduler.gone.come()
+            scheduler.tell()  # those who join or iterate it in other threads
 
 
 def leaving(scheduler: Scheduler, on_exit: OnExit, error: BaseException | None) -> Steps[None]:

@@ -27,6 +27,7 @@ from types import FrameType
 from typing import Any
 
 from . import _alarm
+from ._handlers import Relay
 from ._interrupted import comes_back, is_callback, mark
 
 _Handler = Callable[[int, FrameType | None], Any]
@@ -89,10 +90,12 @@ class Signals:
         try:
             for number in _HELD:
                 handler = _signal.getsignal(number)
-                if callable(handler):
+                # Not what only has a loop called: it may come at any place.
+                if callable(handler) and not (type(handler) is Relay and handler.is_heard()):
                     self._replaced[number] = handler
-                    users = outer._users.get(number, handler) if outer else _free(handler)
-                    self._users[number] = users
+                    holder: Any = getattr(handler, "__self__", None)
+                    ours = type(holder) is Signals  # of a wait around this one
+                    self._users[number] = holder._users[number] if ours else _free(handler)
                     _signal.signal(number, self._note)
         except BaseException:  # by a handler that was not replaced yet
             self._restore()

@@ -140,6 +140,67 @@ def test_what_a_last_callback_raises_leaves_the_wait(nothing_leaks):
     nothing_leaks.clear()
 
 
+@pytest.mark.parametrize("passes", range(4))
+def test_an_exit_that_it_raises_as_its_loop_ends_lets_others_close_the_tool_too(in_thread, passes):
+    async def main():
+        later(asyncio.get_running_loop(), passes)
+
+    def later(loop, passes):
+        if passes:
+            loop.call_soon(later, loop, passes - 1)
+        else:
+            raise SystemExit
+
+    group, exited = Group(), []
+    try:
+        group.apply(main)
+        group.close()
+    except SystemExit:
+        exited.append(1)
+    in_thread(group.close)()
+    assert exited
+
+
+def test_no_pass_is_made_where_an_exit_is_on_its_way():
+    """Or another task's exit could take its place."""
+
+    async def end():
+        await asyncio.sleep(0)
+
+    async def leave(code, passes):
+        for _ in range(passes):
+            await asyncio.sleep(0)
+        raise SystemExit(code)
+
+    with Group() as group:
+        group.spawn(leave, "first", 1)
+        group.spawn(leave, "second", 2)
+        task = group.spawn(end)
+        with pytest.raises(SystemExit, match="first"):
+            task.result()
+
+
+def test_of_two_exits_at_the_same_time_one_leaves_once():
+    async def main():
+        asyncio.get_running_loop().call_soon(leave, "callback")
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+
+    async def leaves():
+        await asyncio.sleep(0)
+        leave("task")
+
+    def leave(code):
+        raise SystemExit(code)
+
+    with Group() as group:
+        group.spawn(leaves)
+        with pytest.raises(SystemExit):
+            group.spawn(main).result()
+        for n in range(3):
+            assert group.spawn(asyncio.sleep, 0, n).result() == n
+
+
 @pytest.mark.parametrize(
     "call",
     [

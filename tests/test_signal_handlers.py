@@ -5,9 +5,11 @@ import contextvars
 import gc
 import os
 import signal
+import sys
 import threading
 import time
 import weakref
+from functools import partial
 
 import pytest
 import uvloop
@@ -176,15 +178,20 @@ def test_who_cannot_be_added(group):
         with pytest.raises(TypeError, match="coroutines"):
             loop.add_signal_handler(signal.SIGUSR2, coroutine := asyncio.sleep(0))
         coroutine.close()
-        for number in (0, 1000, -1):
-            with pytest.raises(ValueError, match="not the number of a signal"):
-                loop.add_signal_handler(number, print)
+        for change in (
+            partial(loop.add_signal_handler, callback=print),
+            loop.remove_signal_handler,
+        ):
+            for number in (0, 1000, -1):
+                with pytest.raises(ValueError, match="not the number of a signal"):
+                    change(number)
+            for number in (None, "SIGUSR2", 2.0):
+                with pytest.raises(TypeError, match="must be an int, not"):
+                    change(number)
         for number in (signal.SIGKILL, signal.SIGSTOP):
             with pytest.raises(RuntimeError, match=f"{number:d} can't be handled here"):
                 loop.add_signal_handler(number, print)
         assert not loop.remove_signal_handler(signal.SIGKILL)
-        with pytest.raises(ValueError):
-            loop.remove_signal_handler(1000)
         return loop
 
     loop = group.apply(main)
@@ -284,6 +291,96 @@ def test_what_another_thread_closed_is_as_if_it_had_never_been(run_script, numbe
         assert (done.returncode, done.stdout, done.stderr) == (0, "interrupted True\n", "")
     else:
         assert (done.returncode, done.stdout, done.stderr) == (-number, "", "")
+
+
+@pytest.mark.parametrize("number", SIGNALS)
+@pytest.mark.parametrize("wait", ["a task", "sync code"])
+def test_what_comes_in_a_wait_for_another_tool_is_heard(group, number, wait):
+    def wait_for_another():
+        threading.Timer(0.02, os.kill, (os.getpid(), number)).start()
+        with Group() as other:
+            other.apply(asyncio.sleep, (0.05,))
+
+    async def waits():
+        asyncio.get_running_loop().add_signal_handler(number, heard.append, "heard")
+        with pytest.warns(RuntimeWarning, match="blocks"):
+            wait_for_another()
+        await asyncio.sleep(0.001)
+
+    heard = []
+    if wait == "a task":
+        group.apply(waits)
+    else:
+        add(group, number, heard.append, "heard")
+        wait_for_another()
+        assert heard == []
+        group.apply(asyncio.sleep, (0,))
+    assert heard == ["heard"]
+
+
+def test_so_is_a_handler_that_a_task_sets_itself(group):
+    """It, and not the one that was there as the outer wait began, is called in the inner one."""
+
+    async def waits():
+        before = signal.signal(signal.SIGTERM, lambda *_: heard.append("heard"))
+        try:
+            threading.Timer(0.02, os.kill, (os.getpid(), signal.SIGTERM)).start()
+            with pytest.warns(RuntimeWarning, match="blocks"), Group() as other:
+                other.apply(asyncio.sleep, (0.05,))
+        finally:
+            signal.signal(signal.SIGTERM, before)
+
+    heard = []
+    before = signal.signal(signal.SIGTERM, lambda *_: heard.append("the one before"))
+    try:
+        group.apply(waits)
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    assert heard == ["heard"]
+
+
+@pytest.mark.parametrize("number", SIGNALS)
+def test_two_that_come_while_a_task_blocks_are_both_heard(group, number):
+    async def block():
+        for _ in range(2):
+            signal.raise_signal(number)
+        await asyncio.sleep(0)
+
+    heard = []
+    add(group, number, heard.append, "heard")
+    group.apply(block)
+    assert heard == ["heard"] * 2
+
+
+def test_at_the_end_of_the_stack_it_is_an_error_as_any(group):
+    """And nothing that ends the process."""
+
+    def deep(n):
+        if n:
+            deep(n - 1)
+        else:
+            signal.raise_signal(signal.SIGUSR2)
+
+    heard = []
+    add(group, signal.SIGUSR2, heard.append, "heard")
+    for left in range(60):
+        try:
+            deep(sys.getrecursionlimit() - left)
+        except RecursionError:
+            pass
+    deep(1)
+    group.apply(asyncio.sleep, (0,))
+    assert "heard" in heard
+
+
+def test_who_closes_takes_nothing_from_whoever_took_the_signal_over(group):
+    heard = []
+    with Group() as other:
+        add(other, signal.SIGUSR2, heard.append, "first")
+        add(group, signal.SIGUSR2, heard.append, "second")
+    signal.raise_signal(signal.SIGUSR2)
+    group.apply(asyncio.sleep, (0,))
+    assert heard == ["second"]
 
 
 def test_who_puts_the_handler_back_after_it_was_removed_has_none(run_script):
