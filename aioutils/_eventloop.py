@@ -134,7 +134,7 @@ def halt(loop: asyncio.AbstractEventLoop) -> None:
 def abandon(loop: asyncio.AbstractEventLoop) -> None:
     """Closes a loop on which nothing may be run any more, and ends what users left on it."""
     strays = asyncio.all_tasks(loop)
-    for handle in getattr(loop, "_ready", ()):  # private, as in `halt`
+    for handle in tuple(getattr(loop, "_ready", ())):  # private, as in `halt`; it may grow
         for work in getattr(handle, "_args", None) or ():
             exhaust(work)  # an async generator that was let go, say, as a task: it never starts
     try:

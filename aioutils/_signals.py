@@ -93,9 +93,7 @@ class Signals:
                 # Not what only has a loop called: it may come at any place.
                 if callable(handler) and not (type(handler) is Relay and handler.is_heard()):
                     self._replaced[number] = handler
-                    holder: Any = getattr(handler, "__self__", None)
-                    ours = type(holder) is Signals  # of a wait around this one
-                    self._users[number] = holder._users[number] if ours else _free(handler)
+                    self._users[number] = _users(number, handler)
                     _signal.signal(number, self._note)
         except BaseException:  # by a handler that was not replaced yet
             self._restore()
@@ -124,7 +122,7 @@ class Signals:
         for number, handler in reversed(self._replaced.items()):  # SIGINT last
             before = _signal.signal(number, handler)
             if before not in (self._note, handler):  # a task installed its own
-                _signal.signal(number, before)
+                _signal.signal(number, _without_old(number, before))
 
     def deliver(self) -> None:
         """Calls the user's handlers for what was noted; whatever they raise goes through."""
@@ -179,6 +177,12 @@ class Signals:
         return bool(self._noted) or self._raised is not None
 
     def _note(self, number: int, frame: FrameType | None) -> None:
+        if not self.active:  # what a task took for the user's, in a wait that is over
+            handler, now = _without_old(number, self._note), _innermost
+            if now is not None and handler != now._note:
+                now._users[number] = _free(handler)
+            (handler if now is None else now._note)(number, frame)
+            return
         if self._patient and not self._noted:
             self._noted.append((number, frame))
             if number == _alarm.ALARM:
@@ -208,6 +212,21 @@ def held() -> contextlib.AbstractContextManager[object]:
 
 
 _HELD_ALREADY = contextlib.nullcontext()
+
+
+def _users(number: int, handler: Any) -> _Handler:
+    """The user's handler behind one of ours."""
+    handler = _without_old(number, handler)
+    holder = getattr(handler, "__self__", None)
+    return holder._users[number] if type(holder) is Signals else _free(handler)
+
+
+def _without_old(number: int, handler: Any) -> Any:
+    """A task may keep ours to put it back later, when that wait is over, as uvicorn does: then it
+    stands for the one that was there before."""
+    while type(holder := getattr(handler, "__self__", None)) is Signals and not holder.active:
+        handler = holder._replaced[number]
+    return handler
 
 
 def _free(handler: _Handler) -> _Handler:

@@ -89,6 +89,26 @@ STATES = {
             g = Group(); g.spawn(endless); g.join(0.01)
         asyncio.run(main())
         """,
+    "a generator that was let go, whose end queues more": """
+        async def busy():
+            event = asyncio.Event()
+            waiter = asyncio.ensure_future(event.wait())
+            try:
+                while True:
+                    yield
+                    await asyncio.sleep(0)
+            finally:
+                event.set()
+                waiter.cancel()
+        async def make():
+            made.append(busy())
+        async def use():
+            await made[0].__anext__()
+            await asyncio.sleep(0.01)
+        made = []
+        g = Group(); g.spawn(make).result(); g.spawn(use).result()
+        made.clear()
+        """,
     "left by sys.exit": "g = Group(); g.spawn(endless); g.join(0.01); sys.exit(0)",
 }
 
