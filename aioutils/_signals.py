@@ -83,13 +83,13 @@ class Signals:
     def __enter__(self) -> Signals:
         global _innermost
         # Not current_thread(): in a thread that is ending it makes one up, which stays for ever.
-        if threading.get_ident() != threading.main_thread().ident:
-            return self
+        if self.active or threading.get_ident() != threading.main_thread().ident:
+            return self  # active: in the child of a fork it was entered again already
         outer = _innermost
         self.active = True
         try:
             for number in _HELD:
-                handler = _signal.getsignal(number)
+                handler = _without_old(number, _signal.getsignal(number))
                 # Not what only has a loop called: it may come at any place.
                 if callable(handler) and not (type(handler) is Relay and handler.is_heard()):
                     self._replaced[number] = handler
@@ -179,8 +179,8 @@ class Signals:
     def _note(self, number: int, frame: FrameType | None) -> None:
         if not self.active:  # what a task took for the user's, in a wait that is over
             handler, now = _without_old(number, self._note), _innermost
-            if now is not None and handler != now._note:
-                now._users[number] = _free(handler)
+            if now is not None:
+                now._users[number] = _users(number, handler)
             (handler if now is None else now._note)(number, frame)
             return
         if self._patient and not self._noted:
@@ -214,19 +214,18 @@ def held() -> contextlib.AbstractContextManager[object]:
 _HELD_ALREADY = contextlib.nullcontext()
 
 
-def _users(number: int, handler: Any) -> _Handler:
-    """The user's handler behind one of ours."""
-    handler = _without_old(number, handler)
-    holder = getattr(handler, "__self__", None)
-    return holder._users[number] if type(holder) is Signals else _free(handler)
-
-
 def _without_old(number: int, handler: Any) -> Any:
     """A task may keep ours to put it back later, when that wait is over, as uvicorn does: then it
     stands for the one that was there before."""
     while type(holder := getattr(handler, "__self__", None)) is Signals and not holder.active:
         handler = holder._replaced[number]
     return handler
+
+
+def _users(number: int, handler: Any) -> _Handler:
+    """The user's, which may be behind that of a wait around this one."""
+    holder: Any = getattr(handler, "__self__", None)
+    return holder._users[number] if type(holder) is Signals else _free(handler)
 
 
 def _free(handler: _Handler) -> _Handler:

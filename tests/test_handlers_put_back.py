@@ -84,8 +84,7 @@ def test_what_is_put_back_in_sync_code_stands_for_the_users(number):
             signal.raise_signal(number)
         with pytest.raises(Told):
             group.apply(killed, (number,))
-        group.apply(asyncio.sleep, (0,))
-        signal.signal(number, tell)
+        assert signal.getsignal(number) is tell
 
 
 async def killed(number):
@@ -150,3 +149,25 @@ def test_in_a_wait_inside_of_another_one(number):
             group.apply(outer)
         assert signal.getsignal(number) is tell
     assert said == ["goes on to its pause"]
+
+
+def test_in_a_wait_around_the_one_that_is_over(number):
+    """A source that waits for another tool, in the midst of the outer wait."""
+
+    async def keep():
+        kept.append(signal.signal(number, signal.SIG_IGN))
+        signal.signal(number, kept[0])
+
+    def source():
+        with Group() as other:
+            other.apply(keep)
+        yield 1
+
+    async def put_back(n):
+        signal.signal(number, kept[0])
+        signal.raise_signal(number)
+        await asyncio.sleep(5)
+
+    kept = []
+    with Pool(1) as pool, pytest.raises(Told):
+        pool.map(put_back, source())
