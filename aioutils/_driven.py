@@ -102,7 +102,8 @@ class Driven(Owner):
         if error is self._heeded:
             pass  # of one task, through a function that waits for it: that is no second one
         elif self.private:
-            self._raised = error
+            if self._raised is None:  # the first of two in one pass, or two: uvloop makes one more
+                self._raised = error
             if not self._left:
                 self.stop()
         else:

@@ -102,7 +102,8 @@ class Task(Job, Generic[T]):
 
         It is called on the loop, in the thread that drives, and must not wait: nothing else runs
         meanwhile. What it raises is logged (logger ``aioutils``), but `KeyboardInterrupt` and
-        `SystemExit` end the wait, as those of a task.
+        `SystemExit` end the wait, as those of a task. Raises `TypeError` for what is not callable,
+        and in `asyncio.wait`, which takes futures.
         """
         if not callable(callback):
             _work.close(callback)
