@@ -252,12 +252,17 @@ async def test_a_blocking_call_in_the_block_of_async_with_is_refused():
         assert await task == 1
 
 
-async def in_a_sync_block(log, error=None):
-    """Where `async` was forgotten."""
+async def in_a_sync_block(log, error=None, begun=lambda: None):
+    """Where `async` was forgotten; `begun` is called as the block waits for a task."""
+
+    async def begins():
+        begun()
+        await until_cancelled(log)
+
     with Pool(2) as pool:
         log.append(pool)
         await pool.spawn(returns(1))  # from now on it is bound to this loop
-        task = pool.spawn(until_cancelled(log))
+        task = pool.spawn(begins)
         if error is not None:
             raise error
         await task
@@ -267,14 +272,12 @@ def test_what_leaves_a_sync_block_goes_before_its_refusal_to_wait():
     """A cancellation above all: nobody would see that it came."""
 
     async def main():
-        view = asyncio.create_task(in_a_sync_block(log))
-        await asyncio.sleep(0.001)
-        view.cancel()
+        view = asyncio.create_task(in_a_sync_block(log, begun=lambda: view.cancel()))
         await asyncio.wait([view])
         assert view.cancelled()
         with pytest.raises(TimeoutError):
-            async with asyncio.timeout(0.01):
-                await in_a_sync_block(log)
+            async with asyncio.timeout(None) as limit:
+                await in_a_sync_block(log, begun=lambda: limit.reschedule(0))
         with pytest.raises(KeyError) as raised:
             await in_a_sync_block(log, KeyError("mine"))
         await asyncio.sleep(0.01)
