@@ -141,8 +141,8 @@ class Driven(Owner):
                     timer = loop.call_later(left, loop.stop, context=self._context)
                 loop.run_forever()
                 more = self._raised is None and not self._left and loop.has_ready(self._pumps)
-                if more and wait.is_over():
-                    loop.run_once()
+                if more and wait.is_over() and all(each.reached() for each in self.schedulers):
+                    loop.run_once()  # with more under way, the next wait does it
                 if self._raised is not None:
                     raise self._raised
                 if self._left or (deadline is not None and monotonic() >= deadline):
