@@ -7,7 +7,7 @@ from concurrent.futures import CancelledError
 
 from works import Boom, failure_of
 
-from aioutils import DeadlockError, WrongLoopError
+from aioutils import ClosedError, DeadlockError, WrongLoopError
 
 
 class Promises:
@@ -61,6 +61,9 @@ class Promises:
             if self.mood.strict and tool is not None:
                 unseen = [failure_of(error) for error in self.tools[tool].errors]
                 self.promise(self.failed[0] not in unseen, "not raised:", self.failed[0])
+            raise
+        except ClosedError:
+            swallowed = self.may_be_refused  # likewise: an item that never began
             raise
         except Boom as error:
             swallowed = self.may_be_refused
