@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, NoReturn, Self, TypeVar
 
 from ._body import Awaiting
 from ._dropping import drop_iteration
@@ -38,6 +38,11 @@ class Stream(Handout, Closing, Generic[T]):
 
     def __iter__(self) -> Self:
         return self
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError(
+            f"an iteration of {self._tool!r} can't be copied: itertools.tee() shares it"
+        )
 
     def __next__(self) -> T:
         if self._ready:  # the short way

@@ -1,8 +1,10 @@
 """Handing out: leaving early, timeouts, several threads, and iterating again."""
 
 import asyncio
+import copy
 import gc
 import itertools
+import pickle
 import threading
 import time
 import weakref
@@ -302,3 +304,13 @@ def test_what_an_early_exit_cancelled_is_not_cancelled_again():
         for _ in pool.imap(run, range(3)):
             break
         assert sorted(cleaned) == [1, 2]
+
+
+@pytest.mark.parametrize("duplicate", [copy.copy, copy.deepcopy, pickle.dumps])
+def test_one_can_not_be_copied(duplicate):
+    """The two would end each other."""
+    with Pool(2) as pool:
+        results = pool.imap(asyncio.sleep, [0, 0])
+        with pytest.raises(TypeError, match=r"an iteration of <Pool.*can't be copied"):
+            duplicate(results)
+        assert list(results) == [None, None]
