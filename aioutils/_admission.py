@@ -46,7 +46,11 @@ class Admission(Completion):
         self._due = True  # what comes in until the end of this is seen here
         try:
             for _ in range(len(self._inbox)):  # some post themselves again
-                self._inbox.popleft()()
+                try:
+                    post = self._inbox.popleft()
+                except IndexError:  # another thread gave up on everything, just now
+                    break
+                post()
             for lane in self.lanes:
                 most = SLICE
                 starting: dict[Order, int] = {}
@@ -129,7 +133,7 @@ class Admission(Completion):
                 context = Context()
             run = self._run(job)
             try:
-                runner = begin(run, loop=loop, context=context, eager_start=True)
+                runner = begin(run, loop=loop, context=context, name=job._name, eager_start=True)
             except BaseException:  # a signal, just now; from 3.14 on, in the child of a fork too
                 if job._state is RUNNING:
                     job._state = CANCELLED

@@ -65,20 +65,22 @@ else:  # pragma: no cover
         *,
         loop: asyncio.AbstractEventLoop | None,
         context: Context | None,
+        name: str,
         eager_start: bool,
     ) -> asyncio.Task[None]:
         run.send(None)  # into its `try`, so that not even an early cancellation misses the end
-        return asyncio.Task(run, loop=loop, name="job", context=context)  # else it formats one
+        return asyncio.Task(run, loop=loop, name=name, context=context)
 
     def start_hosted(
         run: Coroutine[Any, Any, None],
         *,
         loop: asyncio.AbstractEventLoop | None,
         context: Context | None,
+        name: str,
         eager_start: bool,
     ) -> asyncio.Task[None]:
         run.send(None)  # again, for a partial costs a twelfth of a spawn
-        return Hosted(run, loop=loop, name="job", context=context)
+        return Hosted(run, loop=loop, name=name, context=context)
 
     @types.coroutine
     def started() -> Generator[None, None, None]:

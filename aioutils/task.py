@@ -126,7 +126,10 @@ class Task(Job, Generic[T]):
 
     @property
     def name(self) -> str:
-        """What `repr()` and messages call the task: its function's name, unless you set one."""
+        """What `repr()` and messages call the task: its function's name, unless you set one.
+
+        As it starts, asyncio's own task takes it, for `%(taskName)s` in logs and for debuggers.
+        """
         return self._name
 
     @name.setter

@@ -327,3 +327,22 @@ def test_completion_shows_what_is_for_users(group):
     public = {word for word in dir(group.spawn(returns(1))) if not word.startswith("_")}
     methods = {"add_done_callback", "cancel", "cancelled", "done", "exception", "result"}
     assert public == {"name", *methods}
+
+
+def test_the_asyncio_task_has_its_name():
+    async def named():
+        before = asyncio.current_task().get_name()
+        await asyncio.sleep(0)
+        return before, asyncio.current_task().get_name()
+
+    name = named.__qualname__
+    with Group() as group:
+        assert group.spawn(named()).result() == (name, name)
+        task = group.spawn(named)
+        task.name = "second"
+        assert task.result() == ("second", "second")
+        assert group.map(named_as, ["item"]) == ["named_as"]
+
+
+async def named_as(_):
+    return asyncio.current_task().get_name()
