@@ -9,7 +9,6 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from contextlib import ExitStack
-from time import monotonic
 from weakref import ref
 
 from ._eventloop import LoopFactory
@@ -18,7 +17,7 @@ from ._lease import block, current, heed, is_outside, refuse_circle, refuse_own
 from ._loop import Loop
 from ._owner import Worker
 from ._signals import held
-from ._waiting import Moment, Waitable
+from ._waiting import Moment, Waitable, now
 from ._warnings import warn_lost
 from .errors import WrongLoopError
 
@@ -82,13 +81,13 @@ class Bound(Moment, Worker):
 
     def block(self, target: Waitable, timeout: float | None, fix: str) -> bool:
         """`_lease.block` on the loop that it is bound to, or is bound to by this."""
-        deadline = None if timeout is None else monotonic() + timeout
+        deadline = None if timeout is None else now() + timeout
         tie = self.tie()
         try:
             while not block(tie.loop, target, timeout, fix):
                 if not tie.loop.is_over():
                     return False
-                timeout = None if deadline is None else max(0.0, deadline - monotonic())
+                timeout = None if deadline is None else max(0.0, deadline - now())
                 tie = self.tie()
             return True
         finally:

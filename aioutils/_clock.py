@@ -17,12 +17,12 @@ from concurrent.futures import Executor, ThreadPoolExecutor
 from contextvars import Context, copy_context
 from functools import partial
 from itertools import repeat, starmap
-from time import monotonic
 from typing import Any, TypeVar, TypeVarTuple, Unpack
 
 from ._handlers import Handlers
 from ._interrupted import leaves_by_itself
 from ._runner import current, forgotten
+from ._waiting import now
 
 T = TypeVar("T")
 Ts = TypeVarTuple("Ts")
@@ -35,6 +35,7 @@ _wakeups: dict[int, object] = {}
 class Standing(Handlers):
     """To be mixed into the class of a loop."""
 
+    _now = staticmethod(now)  # that of the loop itself, if it has one: a virtual one, in tests
     _behind = 0.0  # seconds for which the clock stood still, all in all
     _stopped_at: float | None = None
 
@@ -53,18 +54,18 @@ class Standing(Handlers):
         """Whose tool it is closes it, and the collector may have come here first."""
 
     def time(self) -> float:
-        now = self._stopped_at
-        return (monotonic() if now is None else now) - self._behind
+        stopped_at = self._stopped_at
+        return (self._now() if stopped_at is None else stopped_at) - self._behind
 
     def run_forever(self) -> None:
         """Runs until `stop()`, and lets the clock go on for as long."""
         if self._stopped_at is not None:
-            self._behind += monotonic() - self._stopped_at
+            self._behind += self._now() - self._stopped_at
             self._stopped_at = None
         try:
             super().run_forever()
         finally:
-            self._stopped_at = monotonic()
+            self._stopped_at = self._now()
 
     def call_exception_handler(self, context: dict[str, Any]) -> None:
         """Not for what has left the wait already, nor for tasks that were given up: what another
@@ -244,8 +245,11 @@ def with_clock(loop: asyncio.AbstractEventLoop) -> Standing:
     """Gives the clock to a loop that another one made, and has not been run."""
     kind = type(loop)
     if kind not in _kinds:
-        mixin = Standing if isinstance(loop, asyncio.BaseEventLoop) else Timers
-        _kinds[kind] = type(kind.__name__, (mixin, kind), {"__module__": kind.__module__})
+        own: dict[str, Any] = {"__module__": kind.__module__}
+        asks = isinstance(loop, asyncio.BaseEventLoop)
+        if asks and kind.time is not asyncio.BaseEventLoop.time:
+            own["_now"] = kind.time
+        _kinds[kind] = type(kind.__name__, (Standing if asks else Timers, kind), own)
     loop.__class__ = _kinds[kind]
     assert isinstance(loop, Standing)
     loop.prepare()

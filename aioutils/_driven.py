@@ -11,13 +11,12 @@ import asyncio
 import contextvars
 import threading
 from functools import partial
-from time import monotonic
 
 from ._clock import Standing
 from ._eventloop import LoopFactory
 from ._owner import Owner
 from ._signals import Signals
-from ._waiting import Wait
+from ._waiting import Wait, now
 
 
 def _raise(error: BaseException) -> None:
@@ -137,15 +136,15 @@ class Driven(Owner):
                 if deadline is not None:
                     if timer is not None:
                         timer.cancel()  # it may have been a little early
-                    left = max(0.0, deadline - monotonic())
+                    left = max(0.0, deadline - now())
                     timer = loop.call_later(left, loop.stop, context=self._context)
                 loop.run_forever()
                 more = self._raised is None and not self._left and loop.has_ready(self._pumps)
-                if more and wait.is_over() and all(each.reached() for each in self.schedulers):
+                if more and wait.is_over() and self.is_idle():
                     loop.run_once()  # with more under way, the next wait does it
                 if self._raised is not None:
                     raise self._raised
-                if self._left or (deadline is not None and monotonic() >= deadline):
+                if self._left or (deadline is not None and now() >= deadline):
                     return
         finally:
             self._raised = None  # also if what a callback raised came before it

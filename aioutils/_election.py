@@ -17,19 +17,19 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from time import monotonic
 from typing import TYPE_CHECKING, Self
 
 from ._driven import Driven
 from ._eventloop import LoopFactory
-from ._helper import Helper
+from ._helper import Helper, Seat
 from ._owner import _all, _owners
 from ._signals import Signals
-from ._waiting import Hold, Wait
+from ._waiting import Hold, Wait, now
 
 if TYPE_CHECKING:
     from ._job import Job
     from ._lease import Lend
+    from ._owner import Worker
 
 
 class Election(Driven):
@@ -47,6 +47,7 @@ class Election(Driven):
         self.blocked_by: Job | None = None  # what waits in it, for another loop
         self.callers: list[Lend] = []  # functions that wait on it, and keep their slots for that
         self.lost: list[str] = []  # whose tasks a host left unfinished as it closed it
+        self._seat: Seat | None = None  # of who helped last
         _all.add(self)
 
     @classmethod
@@ -97,7 +98,7 @@ class Election(Driven):
                 signals.deliver()
                 if wait.is_over():
                     return True
-                left = None if deadline is None else deadline - monotonic()
+                left = None if deadline is None else deadline - now()
                 if left is not None and left <= 0:
                     return False
                 if may_drive and self._elect(wait):
@@ -109,7 +110,8 @@ class Election(Driven):
                     if wait.helper is not None and wait.helper.is_gone():
                         wait.helper.check()
                         wait.helper = None
-                    if self.private and wait.helper is None:
+                    leaves = wait.before is not None and not wait.before.gives_way(wait)
+                    if self.private and wait.helper is None and not leaves:
                         wait.helper = Helper(self, wait)
                         wait.helper.start()
                 if self.is_over():
@@ -120,6 +122,33 @@ class Election(Driven):
             self._resign(wait)
             if wait.helper is not None:
                 wait.helper.end()
+
+    def take_seat(self) -> Seat | None:
+        """For one more helper. Whoever has it has it alone."""
+        with self._lock:
+            seat, self._seat = self._seat, None
+            return seat
+
+    def keep_seat(self, seat: Seat) -> bool:
+        """For the next helper, while something is under way; False if there is nothing to do."""
+        if self.is_idle():
+            return False
+        with self._lock:
+            if self._seat is not None:
+                return False
+            self._seat = seat
+            return True
+
+    def rest(self) -> None:
+        """Lets the last helper's thread go if nothing is under way any more."""
+        if self._seat is not None and self.is_idle():
+            seat = self.take_seat()
+            if seat is not None:  # pragma: no branch: another thread was quicker
+                seat.end()
+
+    def detach(self, scheduler: Worker, *, safe: bool = True, closed: bool = False) -> None:
+        super().detach(scheduler, safe=safe, closed=closed)
+        self.rest()
 
     def _elect(self, wait: Wait) -> bool:
         with self._lock:

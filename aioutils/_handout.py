@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterable
 from threading import get_ident
-from time import monotonic
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from ._async_source import AsyncSource
@@ -21,7 +20,7 @@ from ._order import Order
 from ._raised import is_a
 from ._source import Source
 from ._steps import Steps
-from ._waiting import AllOf, Waitable
+from ._waiting import AllOf, Waitable, now
 from .errors import DeadlockError, WrongLoopError
 
 if TYPE_CHECKING:
@@ -66,7 +65,7 @@ class Handout(Waitable):
             self._begun = True
             if self._hand.plain:
                 self._ready = self._order.finished
-            self._deadline = None if self._timeout is None else monotonic() + self._timeout
+            self._deadline = None if self._timeout is None else now() + self._timeout
             if isinstance(self._source, Source) and not self._scheduler.is_idle():
                 return LOOK  # what was spawned before begins first: the source may wait for it
             return self._step()
@@ -106,7 +105,7 @@ class Handout(Waitable):
             del self  # else who keeps what its source raised keeps it: the frames lead here
 
     def _left(self) -> float | None:
-        return None if self._deadline is None else max(0.0, self._deadline - monotonic())
+        return None if self._deadline is None else max(0.0, self._deadline - now())
 
     def _time_is_up(self) -> NoReturn:
         self._over = True

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import contextvars
+import os
 import threading
+from collections.abc import Callable
+from functools import partial
+from queue import SimpleQueue
 from typing import TYPE_CHECKING
 
 from ._signals import Signals
@@ -17,23 +21,59 @@ class NoHelper(RuntimeError):
     """It could not begin; nothing was touched."""
 
 
+class Seat:
+    """A thread that drives for one helper after the other: what can't leave its thread, as the
+    greenlets of SQLAlchemy, goes on from wait to wait.
+
+    Either a helper has it or, between two waits, the loop, or nobody; then it ends.
+    """
+
+    def __init__(self) -> None:
+        self._calls: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
+        self.thread = threading.Thread(target=_serve, args=(self._calls,), daemon=True)
+        self.thread.name = "aioutils helper"
+
+    def call(self, function: Callable[[], None]) -> None:
+        self._calls.put(function)
+        if self.thread.ident is None:
+            self.thread.start()
+
+    def end(self) -> None:
+        """After what it runs."""
+        self._calls.put(None)
+
+    __del__ = end
+
+
+def _serve(calls: SimpleQueue[Callable[[], None] | None]) -> None:
+    while (call := calls.get()) is not None:
+        call()
+        del call
+
+
 class Helper(Waitable):
-    """A thread that drives for one whose own thread runs another loop, in its context."""
+    """Drives for one whose own thread runs another loop, in its context, but in another thread."""
 
     def __init__(self, loop: Election, caller: Wait) -> None:
         self._error: BaseException | None = None
         self._loop, self._target, self._caller = loop, caller.target, caller
         self._wait = Wait(loop, self)
         self._over = False
+        self._pid = os.getpid()
+        self._seat: Seat | None = None
+        self._thread: threading.Thread | None = None  # unless that stays, and waits for the next
+        self._left = threading.Lock()  # locked until it has
+        self._left.acquire()
+        self._has_left = False
         caller.open_mailbox()
-        context = contextvars.copy_context()
-        self._thread = threading.Thread(target=context.run, args=(self._run,), daemon=True)
-        self._thread.name = "aioutils helper"
 
     def start(self) -> None:
+        call = partial(contextvars.copy_context().run, self._run)
         with Signals():  # not in the midst of it: it must be known to run, to be ended
+            self._seat = seat = self._loop.take_seat() or Seat()
+            self._thread = seat.thread
             try:
-                self._thread.start()
+                seat.call(call)
             except RuntimeError as error:  # there are too many
                 self._caller.helper = None
                 raise NoHelper(f"{error}, to drive for code that blocks a running loop") from None
@@ -49,17 +89,32 @@ class Helper(Waitable):
             self._error = error
         finally:
             target.unwatch(self._wait.notify)
+            seat, self._seat = self._seat, None
+            assert seat is not None
+            # Not in the child of a fork from a task, where nobody comes back to it.
+            if self._pid == os.getpid() and self._loop.keep_seat(seat):
+                self._thread = None
+            else:
+                seat.end()  # a frame may hold it, with which it is not gone yet
+            del seat
             self._target = None
+            self._has_left = True
+            self._left.release()
             self._caller.wake()
 
     def is_gone(self) -> bool:
         """True if it drives no more, although its caller waits: what came was taken by another
         thread. Or a signal handler forked, and this is the child."""
-        return self._target is None or not self._thread.is_alive()
+        return self._target is None or self._pid != os.getpid()
+
+    def gives_way(self, caller: Wait) -> bool:
+        """True if its seat is free; else it wakes this caller, whom it has not helped, then."""
+        self._caller = caller
+        return self.is_gone()
 
     def check(self) -> None:
-        """Raises what its thread was left by, once that has ended."""
-        self._thread.join()
+        """Raises what it was left by, once it has ended."""
+        self.join()
         error, self._error = self._error, None
         if error is not None:
             try:
@@ -72,7 +127,13 @@ class Helper(Waitable):
         self._wait.wake()
 
     def join(self, timeout: float | None = None) -> None:
-        self._thread.join(timeout)
+        """Waits until it has left, and its thread has ended, if it is to end."""
+        if self._pid != os.getpid():
+            return  # a signal handler forked: the thread is the parent's
+        if not self._has_left:
+            self._left.acquire(timeout=-1 if timeout is None else timeout)
+        if self._has_left and self._thread is not None:
+            self._thread.join(timeout)
 
     def reached(self) -> bool:
         target = self._target

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterable
-from time import monotonic
 
 from ._body import Awaiting
 from ._failures import raise_all
 from ._lease import pause, refuse_circle
 from ._roster import nothing
 from ._scheduler import Scheduler
-from ._waiting import Waitable
+from ._waiting import Waitable, now
 
 FIX = (
     "Inside a task, spawn and await, and let the code outside of the tasks join and close; "
@@ -99,10 +98,10 @@ class Ended(Waitable):
 def join(scheduler: Scheduler, timeout: float | None) -> Ended | None:
     """Waits for the end, and returns it; None if `timeout` seconds passed first. What is left of
     these is for the tools that tasks dropped: their clean-up may spawn more."""
-    deadline = None if timeout is None else monotonic() + timeout
+    deadline = None if timeout is None else now() + timeout
     while True:
         ended = _join(scheduler, timeout)
-        timeout = None if deadline is None else max(0.0, deadline - monotonic())
+        timeout = None if deadline is None else max(0.0, deadline - now())
         if ended is None or not scheduler.settle(timeout):
             return ended
 

@@ -14,6 +14,7 @@ from types import FrameType
 from ._interrupted import is_callback
 from ._raised import is_a
 from ._signals import Signals
+from ._waiting import now
 
 _PATIENCE = 1.0  # seconds, with finalizers that follow
 
@@ -59,8 +60,8 @@ class Later:
 
 def _send(thread: int, number: int) -> None:  # pragma: no cover: such threads are not measured
     time.sleep(0.01)  # a signal on the brink of its next system call would not end that
-    most = time.monotonic() + _PATIENCE
-    while _is_finalizing(sys._current_frames().get(thread)) and time.monotonic() < most:
+    most = now() + _PATIENCE
+    while _is_finalizing(sys._current_frames().get(thread)) and now() < most:
         time.sleep(0.001)
     if hasattr(signal, "pthread_kill"):
         signal.pthread_kill(thread, number)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from time import monotonic
 
 from . import _eventloop
 from ._election import Election
@@ -18,7 +17,7 @@ from ._job import Job
 from ._owner import winding_down
 from ._signals import Signals, held
 from ._threads import are_there_others
-from ._waiting import AllOf, Passes, Wait, Waitable
+from ._waiting import AllOf, Passes, Wait, Waitable, now
 from ._warnings import warn_blocked, warn_dropped
 from .errors import DeadlockError
 
@@ -40,7 +39,7 @@ class Loop(Election):
             return False
         stuck = _eventloop.is_stuck(self._event_loop)
         if stuck is None or (stuck and are_there_others()):
-            return monotonic() > since + _BELIEF
+            return now() > since + _BELIEF
         return stuck
 
     def stands_still_here(self) -> bool:
@@ -83,7 +82,7 @@ class Loop(Election):
             with signals:
                 signals.take_over()
                 _ = self.event_loop
-                begun, deadline = True, None if timeout is None else monotonic() + timeout
+                begun, deadline = True, None if timeout is None else now() + timeout
                 reached = self._wait(wait, deadline, signals)
             if wait.helper is not None:
                 wait.helper.check()  # an interrupt may have come with what was waited for
@@ -95,6 +94,7 @@ class Loop(Election):
             interrupt = error
         finally:
             wait.end()
+            self.rest()
             if interrupt is None and last and self.is_left():
                 self.release()  # the last one left while we drove
         if interrupt is None:
@@ -103,6 +103,7 @@ class Loop(Election):
         # Not while the interrupt is handled, or failures in cleaning up would have it as context.
         if self._clean_up(interrupt, job, wait.helper) and wait.helper is not None:
             wait.helper.join()
+        self.rest()
         if self.is_left():
             self.release()
         try:
@@ -137,10 +138,10 @@ class Loop(Election):
     def settle(self, timeout: float | None = None) -> bool:
         """Drives until the orphans of this moment are closed; False if nothing can end them any
         more, or `timeout` seconds passed first."""
-        gone, begun = AllOf(tuple(self.orphans.values())), monotonic()
+        gone, begun = AllOf(tuple(self.orphans.values())), now()
         with Signals():  # between the waits nothing may be interrupted: the next one is
             while True:
-                left = _LOOK if timeout is None else min(_LOOK, begun + timeout - monotonic())
+                left = _LOOK if timeout is None else min(_LOOK, begun + timeout - now())
                 if self.wait(gone, max(0.0, left), last=False):
                     return True
                 if left <= 0 or self.is_stuck(begun):
@@ -174,7 +175,7 @@ class Loop(Election):
             self._heeded = interrupt
             del interrupt  # the frames of a cancellation that is kept lead to this one
             for ended in winding_down(schedulers):
-                wait = Wait(self, ended)
+                wait = Wait(self, ended, helper)
                 wait.begin()
                 try:
                     with Signals(wait.wake, patient=False) as signals:

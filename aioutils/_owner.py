@@ -120,6 +120,10 @@ class Owner:
         """True if the calling thread has it, be it about to run or held."""
         raise AssertionError(type(self))
 
+    def is_idle(self) -> bool:
+        """True if no scheduler has anything left to do."""
+        return all(scheduler.reached() for scheduler in tuple(self.schedulers))
+
     def attach(self, scheduler: Worker) -> None:
         self.schedulers[scheduler] = None
 

@@ -21,7 +21,6 @@ import functools
 import os
 import signal
 import threading
-import time
 from collections.abc import Callable
 from types import FrameType
 from typing import Any
@@ -29,6 +28,7 @@ from typing import Any
 from . import _alarm
 from ._handlers import Relay
 from ._interrupted import comes_back, is_callback, mark
+from ._waiting import now
 
 _Handler = Callable[[int, FrameType | None], Any]
 
@@ -178,10 +178,10 @@ class Signals:
 
     def _note(self, number: int, frame: FrameType | None) -> None:
         if not self.active:  # what a task took for the user's, in a wait that is over
-            handler, now = _without_old(number, self._note), _innermost
-            if now is not None:
-                now._users[number] = _users(number, handler)
-            (handler if now is None else now._note)(number, frame)
+            handler, active = _without_old(number, self._note), _innermost
+            if active is not None:
+                active._users[number] = _users(number, handler)
+            (handler if active is None else active._note)(number, frame)
             return
         if self._patient and not self._noted:
             self._noted.append((number, frame))
@@ -189,14 +189,16 @@ class Signals:
                 _alarm.ring_again()
             self._wake()
             return
+        calls = [*(each for each in self._noted if each[0] == number), (number, frame)]
         self._noted = [each for each in self._noted if each[0] != number]
         _alarm.ring_no_more()
         try:
-            self._users[number](number, frame)
+            for call in calls:  # none is lost, of a handler that returns
+                self._users[number](*call)
         except BaseException as error:
-            late = self._raised is not None and time.monotonic() > self._since + _alarm.BLOCKED
+            late = self._raised is not None and now() > self._since + _alarm.BLOCKED
             if self._raised is None:
-                self._since = time.monotonic()
+                self._since = now()
             self._raised = error
             mark(error)
             self._wake()

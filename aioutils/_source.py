@@ -12,12 +12,12 @@ import weakref
 from collections.abc import Generator, Iterable, Iterator
 from concurrent.futures import CancelledError
 from itertools import islice
-from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from ._each import Each
 from ._job import Job, without_ours
 from ._place import asked_to_end
+from ._waiting import now
 from .errors import DeadlockError
 
 if TYPE_CHECKING:
@@ -160,10 +160,10 @@ class Source(Items):
         room = self.crew.room()
         try:
             while room > 0 and not self.over:
-                slow, most = monotonic() + _SLOW, min(room, self._at_once)
+                slow, most = now() + _SLOW, min(room, self._at_once)
                 pulled = self.crew.start_all(islice(self._items, most))
                 self.over = pulled < most
-                if monotonic() > slow:
+                if now() > slow:
                     self._at_once = 1
                     return True
                 self._at_once = min(2 * self._at_once, 16)

@@ -12,13 +12,12 @@ import operator
 import sys
 from collections.abc import Callable, Generator
 from functools import partial
-from time import monotonic
 from typing import TypeVar
 
 from ._lease import block, pause
 from ._scheduler import Scheduler
 from ._signals import Signals
-from ._waiting import Waitable
+from ._waiting import Waitable, now
 from ._warnings import warn_dropped
 
 T = TypeVar("T")
@@ -36,7 +35,7 @@ def run_in_finalizer(steps: Steps[T], scheduler: Scheduler, fix: str) -> T:
     could still happen is given up."""
 
     def wait(target: Waitable) -> None:
-        loop, begun = scheduler.bound(), monotonic()
+        loop, begun = scheduler.bound(), now()
         while not block(loop, target, 0.1, fix):
             if loop.is_stuck(begun):
                 scheduler.abandon()

@@ -11,6 +11,7 @@ import threading
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from functools import partial
+from time import monotonic
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -18,6 +19,11 @@ if TYPE_CHECKING:
     from ._helper import Helper
     from ._job import Job
 
+
+# For timeouts, which are of wall time. Not `monotonic` itself: what freezes time in tests replaces
+# that in every module that has it, and a wait would never end.
+now: Callable[[], float] = partial(monotonic)
+del monotonic
 
 A_LOOK = 3  # passes of the loop: I/O, then new work, then the first steps of that work
 _LOOK = 0.2  # seconds
@@ -121,6 +127,10 @@ class AllOf(Waitable):
     def __init__(self, waitables: Iterable[Waitable]) -> None:
         self._waitables = tuple(waitables)
 
+    def __repr__(self) -> str:
+        names, more = [repr(each) for each in self._waitables[:3]], len(self._waitables) - 3
+        return " and ".join([*names, f"{more} more"] if more > 0 else names)
+
     def reached(self) -> bool:
         return all(waitable.reached() for waitable in self._waitables)
 
@@ -143,10 +153,13 @@ class AnyOf(AllOf):
 class Wait:
     """One thread's wait: told by stopping the loop if it drives, else through its mailbox."""
 
-    __slots__ = ("_loop", "_mailbox", "caller", "helper", "target", "thread")
+    __slots__ = ("_loop", "_mailbox", "before", "caller", "helper", "target", "thread")
 
-    def __init__(self, loop: Election, target: Waitable | None) -> None:
+    def __init__(
+        self, loop: Election, target: Waitable | None, before: Helper | None = None
+    ) -> None:
         self._loop = loop
+        self.before = before  # of the wait that an interrupt has ended, if it has not left yet
         self.caller: int = threading.get_ident()  # even if a helper does the waiting
         self.thread: int | None = self.caller
         self.target = target

@@ -135,3 +135,35 @@ def test_what_an_item_gives_is_waited_for_beside_a_source_that_waits_for_who_wai
         spawned = [pool.spawn(consume)]
         assert spawned[0].result() == 0
         results.close()
+
+
+@both
+@pytest.mark.parametrize("size", [2, 5])
+def test_an_item_that_ends_the_iteration_that_pulls_it_is_refused_by_name(size, isolate):
+    async def item(n):
+        await asyncio.sleep(0)
+        await results.aclose()
+
+    async def same(n):
+        return n
+
+    inner, outer = Pool(size), Pool(2)
+    results = outer.imap(same, inner.imap(item, range(1), isolate=isolate))
+    with inner, outer, pytest.raises(DeadlockError, match="source running>") as refused:
+        list(results)
+    assert "object at" not in str(refused.value)
+
+
+def test_one_that_waits_for_many_names_three_of_them():
+    async def item(n):
+        if n == 4:
+            results.close()
+        await asyncio.sleep(0)
+
+    with Pool(5) as pool:
+        results = pool.imap(item, range(5))
+        with pytest.raises(DeadlockError) as refused:
+            list(results)
+    names, _, _ = str(refused.value).partition(" would wait for itself")
+    assert names.count("item running>") == 3
+    assert names.endswith("> and 2 more")

@@ -175,14 +175,15 @@ def test_a_second_one_ends_a_helper_thread_before_what_it_drives(script):
 def test_a_second_one_ends_a_helper_thread_that_is_about_to_start(script):
     lines = script(f"""
     {ABANDONED}
-    start = threading.Thread.start
+    from aioutils._helper import Seat
 
-    def interrupted_start(thread):
-        if thread.name == "aioutils helper":
-            os.kill(os.getpid(), signal.SIGINT)
-        start(thread)
+    call = Seat.call
 
-    threading.Thread.start = interrupted_start
+    def interrupted_call(seat, function):
+        os.kill(os.getpid(), signal.SIGINT)
+        call(seat, function)
+
+    Seat.call = interrupted_call
     run()
     """)
     assert lines == ["KeyboardInterrupt left"]

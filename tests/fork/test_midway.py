@@ -451,3 +451,31 @@ def test_what_the_loop_was_about_to_do_is_the_parents(script):
     """
     )
     assert sorted(lines) == ["joined", "ready"]
+
+
+def test_the_child_of_a_task_ends_where_a_helper_thread_drove(script):
+    """There that thread is the only one, and nobody comes back to it for more."""
+    lines = script("""
+        warnings.filterwarnings("ignore", "this call blocks", RuntimeWarning)
+
+        async def forks():
+            pid = os.fork()
+            if pid:
+                for _ in range(500):
+                    ended, status = os.waitpid(pid, os.WNOHANG)
+                    if ended:
+                        return status
+                    await asyncio.sleep(0.01)
+                os.kill(pid, signal.SIGKILL)
+                raise TimeoutError(os.waitpid(pid, 0))
+
+        async def main():
+            with Group() as group:
+                slow = group.spawn(asyncio.sleep, 0.01)
+                assert group.spawn(forks).result() == 0
+                slow.result()
+            say("ended")
+
+        asyncio.run(main())
+    """)
+    assert lines == ["ended"]

@@ -150,6 +150,33 @@ def test_an_interrupt_runs_every_clean_up_and_leaves_as_keyboard_interrupt(noteb
     assert notebook.run(USE) == DONE
 
 
+SQLALCHEMY = """
+    from sqlalchemy import text
+    from sqlalchemy.ext.asyncio import create_async_engine
+
+    engine = create_async_engine("sqlite+aiosqlite:///numbers.db")
+
+    async def after(n):
+        async with engine.connect() as connection:
+            await asyncio.sleep(0.001 * (n % 3))
+            return (await connection.execute(text(f"select {n} + 1"))).scalar()
+"""
+
+
+@pytest.mark.parametrize(
+    "wait",
+    [
+        "pool.map(after, range(40))",
+        "list(pool.imap(after, range(40)))",
+        "[task.result() for task in [pool.spawn(after, n) for n in range(40)]]",
+    ],
+)
+def test_greenlets_go_on_in_their_thread_from_wait_to_wait(notebook, wait):
+    assert notebook.run(SQLALCHEMY) == DONE
+    assert notebook.run(f"assert {wait} == list(range(1, 41))") == DONE
+    assert notebook.run("pool.spawn(engine.dispose).result()") == DONE
+
+
 def test_an_interrupt_reaches_a_blocking_call_of_a_cell_that_awaits_too(notebook):
     """The kernel's own handler would have its loop cancel the cell, but that loop is blocked."""
     cell = """

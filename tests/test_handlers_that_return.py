@@ -1,0 +1,79 @@
+"""A handler that raises nothing is called once for each signal that Python has seen."""
+
+import asyncio
+import os
+import signal
+import time
+
+import pytest
+
+from aioutils import Group, Pool
+
+pytestmark = pytest.mark.skipif(
+    not hasattr(signal, "SIGUSR1"), reason="Windows has no such signals"
+)
+
+
+@pytest.fixture(params=["SIGUSR1", "SIGALRM", "SIGTERM", "SIGINT"])
+def heard(request):
+    number, heard = getattr(signal, request.param), []
+
+    def send():
+        os.kill(os.getpid(), number)
+        time.sleep(0)  # it is handled before the next one comes
+
+    before = signal.signal(number, lambda *_: heard.append(None))
+    heard_and_send = heard, send
+    yield heard_and_send
+    signal.signal(number, before)
+
+
+@pytest.mark.parametrize("count", range(1, 6))
+def test_while_a_task_blocks_the_loop(heard, count):
+    seen, send = heard
+
+    async def blocks():
+        for _ in range(count):
+            send()
+
+    with Pool(2) as pool:
+        pool.apply(blocks)
+        assert len(seen) == count
+
+
+@pytest.mark.parametrize("count", range(1, 6))
+def test_while_tasks_sleep(heard, count):
+    seen, send = heard
+
+    async def sends():
+        for _ in range(count):
+            send()
+            await asyncio.sleep(0.001)
+
+    with Group() as group:
+        group.spawn(sends)
+        group.join()
+        assert len(seen) == count
+
+
+def test_the_first_one_that_raises_is_the_last_that_is_called():
+    """One that asks for an end, and insists the second time."""
+    calls = []
+
+    def stop(number, frame):
+        calls.append(number)
+        if len(calls) == 2:
+            raise SystemExit(3)
+
+    async def blocks():
+        for _ in range(2):
+            os.kill(os.getpid(), signal.SIGTERM)
+            time.sleep(0)
+
+    before = signal.signal(signal.SIGTERM, stop)
+    try:
+        with pytest.raises(SystemExit) as exit, Pool(1) as pool:
+            pool.apply(blocks)
+        assert (exit.value.code, len(calls)) == (3, 2)
+    finally:
+        signal.signal(signal.SIGTERM, before)
