@@ -136,6 +136,14 @@ class Task(Job, Generic[T]):
     def name(self, name: str) -> None:
         self._name = str(name)
 
+    @property
+    def _condition(self) -> NoReturn:
+        """What `concurrent.futures` takes from each that it waits for; nobody would drive."""
+        raise TypeError(
+            f"{self!r} is no future for concurrent.futures: iterate as_completed() of its tool, or "
+            "ask for result(timeout)"
+        )
+
     def __await__(self) -> Generator[Any, None, T]:
         """Waits in async code, on the tool's loop, and lends the awaiting task's slot.
 

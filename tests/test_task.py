@@ -346,3 +346,11 @@ def test_the_asyncio_task_has_its_name():
 
 async def named_as(_):
     return asyncio.current_task().get_name()
+
+
+@pytest.mark.parametrize("wait", [futures.wait, lambda tasks: list(futures.as_completed(tasks))])
+def test_it_is_no_future_of_an_executor(wait):
+    with Group() as group:
+        task = group.spawn(asyncio.sleep, 0)
+        with pytest.raises(TypeError, match=r"no future for concurrent.futures: iterate as_compl"):
+            wait([task])
