@@ -8,6 +8,7 @@ either started or cancelled, never both.
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from concurrent.futures import Executor
 from contextvars import Context
 from functools import partial
@@ -20,6 +21,7 @@ from ._lane import Lane
 from ._loop import Loop
 from ._options import Options
 from ._order import Order
+from ._roster import nothing
 from ._runner import LAZY, exhaust, start, start_hosted
 from ._threads import Threads, call
 from ._work import Call
@@ -46,11 +48,7 @@ class Admission(Completion):
         self._due = True  # what comes in until the end of this is seen here
         try:
             for _ in range(len(self._inbox)):  # some post themselves again
-                try:
-                    post = self._inbox.popleft()
-                except IndexError:  # another thread gave up on everything, just now
-                    break
-                post()
+                self._posted()()
             for lane in self.lanes:
                 most = SLICE
                 starting: dict[Order, int] = {}
@@ -74,6 +72,12 @@ class Admission(Completion):
             self.wake()
         if self._watchers and not self.running:
             self._tell()
+
+    def _posted(self) -> Callable[[], object]:
+        try:
+            return self._inbox.popleft()
+        except IndexError:  # another thread gave up on everything, just now
+            return nothing
 
     def _claim(self, lane: Lane, most: int, loop: Loop, starting: dict[Order, int]) -> list[Job]:
         """Takes those that start now out of the line; the first of them is the last."""

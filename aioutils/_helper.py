@@ -65,6 +65,7 @@ class Helper(Waitable):
         self._left = threading.Lock()  # locked until it has
         self._left.acquire()
         self._has_left = False
+        self._to_begin = [True]  # popped by whoever is first: the thread, or `end`
         caller.open_mailbox()
 
     def start(self) -> None:
@@ -78,9 +79,16 @@ class Helper(Waitable):
                 self._caller.helper = None
                 raise NoHelper(f"{error}, to drive for code that blocks a running loop") from None
 
+    def _begins(self) -> bool:
+        try:
+            return self._to_begin.pop()
+        except IndexError:
+            return False
+
     def _run(self) -> None:
         target, self._wait.thread = self._target, threading.get_ident()
-        assert target is not None
+        if target is None or not self._begins():
+            return
         target.watch(self._wait.notify)
         try:
             with Signals(self._wait.wake) as nothing:  # not the main thread: no signals here
@@ -124,6 +132,11 @@ class Helper(Waitable):
 
     def end(self) -> None:
         self._over = True
+        if self._begins():  # it has not, and never will: a second signal came in `start`, say
+            seat, self._seat = self._seat, None
+            if seat is not None:
+                seat.end()
+            self._target, self._has_left = None, True
         self._wait.wake()
 
     def join(self, timeout: float | None = None) -> None:
@@ -132,7 +145,7 @@ class Helper(Waitable):
             return  # a signal handler forked: the thread is the parent's
         if not self._has_left:
             self._left.acquire(timeout=-1 if timeout is None else timeout)
-        if self._has_left and self._thread is not None:
+        if self._has_left and self._thread is not None and self._thread.ident is not None:
             self._thread.join(timeout)
 
     def reached(self) -> bool:
