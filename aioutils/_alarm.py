@@ -18,6 +18,11 @@ def ring_again() -> None:
         signal.setitimer(signal.ITIMER_REAL, BLOCKED)
 
 
+def has_rung_again() -> bool:
+    """True if the alarm that came just now is not the user's, but that one."""
+    return _rings and signal.getitimer(signal.ITIMER_REAL)[0] == 0
+
+
 def ring_no_more() -> None:
     if _rings:
         forget()

@@ -57,6 +57,9 @@ class Standing(Handlers):
         stopped_at = self._stopped_at
         return (self._now() if stopped_at is None else stopped_at) - self._behind
 
+    def _own_time(self) -> float:
+        return super().time()
+
     def run_forever(self) -> None:
         """Runs until `stop()`, and lets the clock go on for as long."""
         if self._stopped_at is not None:
@@ -248,7 +251,7 @@ def with_clock(loop: asyncio.AbstractEventLoop) -> Standing:
         own: dict[str, Any] = {"__module__": kind.__module__}
         asks = isinstance(loop, asyncio.BaseEventLoop)
         if asks and kind.time is not asyncio.BaseEventLoop.time:
-            own["_now"] = kind.time
+            own["_now"] = Standing._own_time
         _kinds[kind] = type(kind.__name__, (Standing if asks else Timers, kind), own)
     loop.__class__ = _kinds[kind]
     assert isinstance(loop, Standing)

@@ -42,7 +42,9 @@ class Seat:
         """After what it runs."""
         self._calls.put(None)
 
-    __del__ = end
+    def __del__(self) -> None:
+        if hasattr(self, "_calls"):  # pragma: no branch: else a signal came as it was made
+            self.end()
 
 
 def _serve(calls: SimpleQueue[Callable[[], None] | None]) -> None:
@@ -145,7 +147,7 @@ class Helper(Waitable):
             return  # a signal handler forked: the thread is the parent's
         if not self._has_left:
             self._left.acquire(timeout=-1 if timeout is None else timeout)
-        if self._has_left and self._thread is not None and self._thread.ident is not None:
+        if self._has_left and self._thread is not None and self._thread.is_alive():
             self._thread.join(timeout)
 
     def reached(self) -> bool:

@@ -132,6 +132,7 @@ class Loop(Election):
             self._clean_up(error, job)
             raise
         finally:
+            self.rest()
             if self.is_left():  # another thread closed the tool meanwhile
                 self.release()
 

@@ -189,12 +189,18 @@ class Signals:
                 _alarm.ring_again()
             self._wake()
             return
-        calls = [*(each for each in self._noted if each[0] == number), (number, frame)]
+        held = [each for each in self._noted if each[0] == number]
         self._noted = [each for each in self._noted if each[0] != number]
+        again = number == _alarm.ALARM and _alarm.has_rung_again()
         _alarm.ring_no_more()
         try:
-            for call in calls:  # none is lost, of a handler that returns
-                self._users[number](*call)
+            handler = _signal.getsignal(number)
+            for each in held:  # first: a handler that returns is called for each
+                self._users[number](*each)
+            if _signal.getsignal(number) != handler:
+                signal.raise_signal(number)  # that is for the handler which this one has set
+            elif not again:
+                self._users[number](number, frame)
         except BaseException as error:
             late = self._raised is not None and now() > self._since + _alarm.BLOCKED
             if self._raised is None:

@@ -124,12 +124,14 @@ class Event(Moment):
 
 
 class AllOf(Waitable):
+    _and = " and "
+
     def __init__(self, waitables: Iterable[Waitable]) -> None:
         self._waitables = tuple(waitables)
 
     def __repr__(self) -> str:
         names, more = [repr(each) for each in self._waitables[:3]], len(self._waitables) - 3
-        return " and ".join([*names, f"{more} more"] if more > 0 else names)
+        return self._and.join([*names, f"{more} more"] if more > 0 else names)
 
     def reached(self) -> bool:
         return all(waitable.reached() for waitable in self._waitables)
@@ -146,6 +148,8 @@ class AllOf(Waitable):
 
 
 class AnyOf(AllOf):
+    _and = " or "
+
     def reached(self) -> bool:
         return any(waitable.reached() for waitable in self._waitables)
 

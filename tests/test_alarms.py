@@ -140,3 +140,21 @@ def test_an_alarm_that_a_task_sets_with_a_handler_of_its_own_is_the_tasks(timer)
 
     with Group() as group:
         assert group.spawn(look_at_the_time).result() == "late"
+
+
+def test_one_that_returns_is_called_once_though_it_rings_again(soon):
+    """Where the loop is blocked for so long that we have the alarm ring again."""
+    rung = []
+
+    async def blocks():
+        signal.setitimer(signal.ITIMER_REAL, 0.01)
+        time.sleep(0.02)
+        end = time.monotonic() + 0.1
+        while time.monotonic() < end:
+            time.sleep(0.01)
+
+    signal.signal(signal.SIGALRM, lambda *_: rung.append(1))
+    with Group() as group:
+        group.spawn(blocks)
+        group.join()
+        assert rung == [1]

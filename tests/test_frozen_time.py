@@ -95,3 +95,14 @@ def test_it_stands_still_between_two_waits_as_well():
         before = group.spawn(time_now).result()
         group._scheduler.loop.event_loop.passed += 5  # nothing ran meanwhile
         assert group.spawn(time_now).result() - before < 1
+
+
+def test_its_clock_may_be_any_that_can_be_called():
+    class Static(Virtual):
+        time = staticmethod(lambda: 7.0)
+
+    async def time_now():
+        return asyncio.get_running_loop().time()
+
+    with Group(loop_factory=Static) as group:
+        assert group.spawn(time_now).result() == 7.0

@@ -77,3 +77,30 @@ def test_the_first_one_that_raises_is_the_last_that_is_called():
         assert (exit.value.code, len(calls)) == (3, 2)
     finally:
         signal.signal(signal.SIGTERM, before)
+
+
+@pytest.mark.parametrize("then", ["one that raises", signal.default_int_handler])
+def test_the_second_one_is_for_the_handler_that_the_first_one_sets(then):
+    """The next Ctrl-C is the last."""
+    calls = []
+
+    def last(number, frame):
+        calls.append("last")
+        raise KeyboardInterrupt
+
+    def first(number, frame):
+        calls.append("first")
+        signal.signal(number, last if then == "one that raises" else then)
+
+    async def blocks():
+        for _ in range(2):
+            os.kill(os.getpid(), signal.SIGINT)
+            time.sleep(0)
+
+    before = signal.signal(signal.SIGINT, first)
+    try:
+        with pytest.raises(KeyboardInterrupt), Pool(1) as pool:
+            pool.apply(blocks)
+        assert calls == (["first", "last"] if then == "one that raises" else ["first"])
+    finally:
+        signal.signal(signal.SIGINT, before)

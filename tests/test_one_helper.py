@@ -116,6 +116,17 @@ async def test_it_ends_as_another_thread_does_the_rest():
 
 
 @on_a_loop
+async def test_it_ends_as_another_thread_looks_and_finds_the_end():
+    with Group() as group:
+        task = group.spawn(asyncio.sleep, 3600)
+        group.join(timeout=0)
+        assert len(helpers()) == 1
+        task.cancel()
+        await asyncio.to_thread(group.join, timeout=0)
+        assert gone()
+
+
+@on_a_loop
 async def test_what_an_interrupt_cancels_cleans_up_in_its_thread():
     seen = []
 
