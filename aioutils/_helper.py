@@ -99,18 +99,19 @@ class Helper(Waitable):
             self._error = error
         finally:
             target.unwatch(self._wait.notify)
-            seat, self._seat = self._seat, None
-            assert seat is not None
-            # Not in the child of a fork from a task, where nobody comes back to it.
-            if self._pid == os.getpid() and self._loop.keep_seat(seat):
-                self._thread = None
-            else:
-                seat.end()  # a frame may hold it, with which it is not gone yet
-            del seat
+            self._leave_seat()
             self._target = None
             self._has_left = True
             self._left.release()
             self._caller.wake()
+
+    def _leave_seat(self) -> None:
+        seat, self._seat = self._seat, None
+        # Not in the child of a fork from a task, where nobody comes back to it.
+        if seat is None or (self._pid == os.getpid() and self._loop.keep_seat(seat)):
+            self._thread = None
+        else:
+            seat.end()  # a frame may hold it, with which it is not gone yet
 
     def is_gone(self) -> bool:
         """True if it drives no more, although its caller waits: what came was taken by another
@@ -134,10 +135,8 @@ class Helper(Waitable):
 
     def end(self) -> None:
         self._over = True
-        if self._begins():  # it has not, and never will: a second signal came in `start`, say
-            seat, self._seat = self._seat, None
-            if seat is not None:
-                seat.end()
+        if self._begins():  # it has not, and never will: a signal came as it was about to
+            self._leave_seat()
             self._target, self._has_left = None, True
         self._wait.wake()
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import os
 import signal
 import time
 
@@ -158,3 +159,18 @@ def test_one_that_returns_is_called_once_though_it_rings_again(soon):
         group.spawn(blocks)
         group.join()
         assert rung == [1]
+
+
+def test_two_that_come_before_it_rings_again_are_two():
+    rung = []
+
+    async def blocks():
+        for _ in range(2):
+            os.kill(os.getpid(), signal.SIGALRM)
+            time.sleep(0)
+
+    signal.signal(signal.SIGALRM, lambda *_: rung.append(1))
+    with Group() as group:
+        group.spawn(blocks)
+        group.join()
+    assert rung == [1, 1]

@@ -39,13 +39,9 @@ async def before_and_after(n):
 @on_a_loop
 async def test_a_stream_is_driven_by_one_thread(isolate):
     with Pool(3) as pool:
-        seen = [
-            ident
-            for two in pool.imap(before_and_after, range(50), isolate=isolate)
-            for ident in two
-        ]
-    assert len(set(seen)) == 1
-    assert threading.get_ident() not in seen
+        seen = list(pool.imap(before_and_after, range(50), isolate=isolate))
+    assert all(before == after for before, after in seen)
+    assert (threading.get_ident(),) * 2 not in seen
     assert not helpers()
 
 
@@ -127,6 +123,27 @@ async def test_it_ends_as_another_thread_looks_and_finds_the_end():
 
 
 @on_a_loop
+async def test_it_ends_as_an_interrupt_of_another_thread_ends_the_rest():
+    async def interrupts():
+        raise KeyboardInterrupt
+
+    with Group() as group:
+        group.spawn(asyncio.sleep, 3600)
+        group.join(timeout=0)
+        assert len(helpers()) == 1
+        group.spawn(interrupts)
+        assert isinstance(await asyncio.to_thread(interruption_of, group.join), KeyboardInterrupt)
+        assert gone()
+
+
+def interruption_of(function):
+    """The loop that awaits a thread would take it for its own."""
+    with pytest.raises(KeyboardInterrupt) as interruption:
+        function()
+    return interruption.value
+
+
+@on_a_loop
 async def test_what_an_interrupt_cancels_cleans_up_in_its_thread():
     seen = []
 
@@ -166,11 +183,19 @@ async def test_interrupts_at_random_moments_leave_none_behind_and_stop_nobody():
     async def same(value):
         return value
 
+    async def cleans_up():
+        begun = threading.get_ident()
+        try:
+            await asyncio.sleep(0.05)
+        finally:
+            threads.append((begun, threading.get_ident()))
+
     rng, before = random.Random(16), signal.signal(signal.SIGALRM, ring)
+    threads = []
     try:
         with Group() as group:
             for _ in range(200):
-                group.spawn(asyncio.sleep, 0.05)
+                group.spawn(cleans_up)
                 with pytest.raises(Alarm):
                     signal.setitimer(signal.ITIMER_REAL, 0.0003 + rng.random() * 0.001)
                     while True:
@@ -179,6 +204,8 @@ async def test_interrupts_at_random_moments_leave_none_behind_and_stop_nobody():
     finally:
         signal.signal(signal.SIGALRM, before)
     assert gone()
+    assert len(threads) > 100
+    assert all(begun == ended for begun, ended in threads)
 
 
 @on_a_loop
