@@ -14,46 +14,26 @@ pytestmark = pytest.mark.skipif(
 )
 
 
-@pytest.fixture(params=["SIGUSR1", "SIGALRM", "SIGTERM", "SIGINT"])
-def heard(request):
-    number, heard = getattr(signal, request.param), []
-
-    def send():
-        os.kill(os.getpid(), number)
-        time.sleep(0)  # it is handled before the next one comes
-
-    before = signal.signal(number, lambda *_: heard.append(None))
-    heard_and_send = heard, send
-    yield heard_and_send
-    signal.signal(number, before)
-
-
+@pytest.mark.parametrize("name", ["SIGUSR1", "SIGALRM", "SIGTERM", "SIGINT"])
+@pytest.mark.parametrize("blocks", [True, False], ids=["blocks", "awaits"])
 @pytest.mark.parametrize("count", range(1, 6))
-def test_while_a_task_blocks_the_loop(heard, count):
-    seen, send = heard
-
-    async def blocks():
-        for _ in range(count):
-            send()
-
-    with Pool(2) as pool:
-        pool.apply(blocks)
-        assert len(seen) == count
-
-
-@pytest.mark.parametrize("count", range(1, 6))
-def test_while_tasks_sleep(heard, count):
-    seen, send = heard
-
+def test_none_is_lost(name, blocks, count):
     async def sends():
         for _ in range(count):
-            send()
-            await asyncio.sleep(0.001)
+            os.kill(os.getpid(), number)
+            time.sleep(0)  # it is handled before the next one comes
+            if not blocks:
+                await asyncio.sleep(0.001)
 
-    with Group() as group:
-        group.spawn(sends)
-        group.join()
-        assert len(seen) == count
+    number, heard = getattr(signal, name), []
+    before = signal.signal(number, lambda *_: heard.append(None))
+    try:
+        with Group() as group:
+            group.spawn(sends)
+            group.join()
+            assert len(heard) == count
+    finally:
+        signal.signal(number, before)
 
 
 def test_the_first_one_that_raises_is_the_last_that_is_called():
