@@ -13,6 +13,7 @@ import pytest
 from on_a_loop import on_a_loop
 
 from aioutils import Group, Pool
+from aioutils._helper import Seat
 
 pytestmark = pytest.mark.filterwarnings("ignore:this call blocks the event loop:RuntimeWarning")
 
@@ -109,6 +110,39 @@ async def test_it_ends_as_another_thread_does_the_rest():
         assert len(helpers()) == 1
         await asyncio.to_thread(group.join)
         assert gone()
+
+
+@pytest.mark.filterwarnings("ignore:.*was dropped where it could not clean up:ResourceWarning")
+@on_a_loop
+async def test_it_ends_as_the_only_one_of_a_family_that_is_at_work_is_dropped():
+    with Group() as parent:
+        child = Group(within=parent)
+        child.spawn(asyncio.sleep, 3600)
+        child.join(timeout=0)
+        assert len(helpers()) == 1
+        del child
+        gc.collect()
+        assert gone()
+
+
+@pytest.mark.parametrize("late", [True, False])
+@on_a_loop
+async def test_a_signal_as_it_is_about_to_begin_ends_the_wait(late, monkeypatch):
+    """A second one, in the midst of what one does not interrupt."""
+
+    def interrupted(seat, function):
+        monkeypatch.undo()
+        if late:
+            seat.call(function)
+        raise Alarm
+
+    with Group() as group:
+        group.spawn(asyncio.sleep, 0)
+        monkeypatch.setattr(Seat, "call", interrupted)
+        with pytest.raises(Alarm):
+            group.join()
+        assert group.spawn(before_and_after, 0).result(timeout=10)
+    assert gone()
 
 
 @on_a_loop

@@ -453,9 +453,10 @@ def test_what_the_loop_was_about_to_do_is_the_parents(script):
     assert sorted(lines) == ["joined", "ready"]
 
 
-def test_the_child_of_a_task_ends_where_a_helper_thread_drove(script):
+@pytest.mark.parametrize("more", ["pass", "group.spawn(asyncio.sleep, 3600)"])
+def test_the_child_of_a_task_ends_where_a_helper_thread_drove(script, more):
     """There that thread is the only one, and nobody comes back to it for more."""
-    lines = script("""
+    lines = script(f"""
         warnings.filterwarnings("ignore", "this call blocks", RuntimeWarning)
 
         async def forks():
@@ -468,8 +469,10 @@ def test_the_child_of_a_task_ends_where_a_helper_thread_drove(script):
                     await asyncio.sleep(0.01)
                 os.kill(pid, signal.SIGKILL)
                 raise TimeoutError(os.waitpid(pid, 0))
+            {more}
 
         async def main():
+            global group
             with Group() as group:
                 slow = group.spawn(asyncio.sleep, 0.01)
                 assert group.spawn(forks).result() == 0
