@@ -30,7 +30,9 @@ class Seat:
 
     def __init__(self) -> None:
         self._calls: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
-        self.thread = threading.Thread(target=_serve, args=(self._calls,), daemon=True)
+        self.thread: threading.Thread = threading.Thread(
+            target=_serve, args=(self._calls,), daemon=True
+        )
         self.thread.name = "aioutils helper"
 
     def call(self, function: Callable[[], None]) -> None:

@@ -124,7 +124,7 @@ class Event(Moment):
 
 
 class AllOf(Waitable):
-    _and = " and "
+    _and: str = " and "
 
     def __init__(self, waitables: Iterable[Waitable]) -> None:
         self._waitables = tuple(waitables)
@@ -163,7 +163,9 @@ class Wait:
         self, loop: Election, target: Waitable | None, before: Helper | None = None
     ) -> None:
         self._loop = loop
-        self.before = before  # of the wait that an interrupt has ended, if it has not left yet
+        self.before: Helper | None = (
+            before  # of the wait that an interrupt has ended, if it has not left yet
+        )
         self.caller: int = threading.get_ident()  # even if a helper does the waiting
         self.thread: int | None = self.caller
         self.target = target
