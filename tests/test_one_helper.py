@@ -3,8 +3,6 @@
 import asyncio
 import contextlib
 import gc
-import random
-import signal
 import sys
 import threading
 import time
@@ -16,6 +14,10 @@ from aioutils import Group, Pool
 from aioutils._helper import Seat
 
 pytestmark = pytest.mark.filterwarnings("ignore:this call blocks the event loop:RuntimeWarning")
+
+
+class Alarm(BaseException):
+    pass
 
 
 def helpers():
@@ -202,44 +204,6 @@ async def test_what_an_interrupt_cancels_cleans_up_in_its_thread():
     assert len(seen) == 5
     assert len(set(seen)) == 1
     assert not helpers()
-
-
-class Alarm(BaseException):
-    pass
-
-
-@pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="Windows has no timers that signal")
-@on_a_loop
-async def test_interrupts_at_random_moments_leave_none_behind_and_stop_nobody():
-    def ring(number, frame):
-        raise Alarm
-
-    async def same(value):
-        return value
-
-    async def cleans_up():
-        begun = threading.get_ident()
-        try:
-            await asyncio.sleep(0.05)
-        finally:
-            threads.append((begun, threading.get_ident()))
-
-    rng, before = random.Random(16), signal.signal(signal.SIGALRM, ring)
-    threads = []
-    try:
-        with Group() as group:
-            for _ in range(200):
-                group.spawn(cleans_up)
-                with pytest.raises(Alarm):
-                    signal.setitimer(signal.ITIMER_REAL, 0.0003 + rng.random() * 0.001)
-                    while True:
-                        group.join(timeout=0.0001)
-                assert group.spawn(same, 7).result(timeout=10) == 7
-    finally:
-        signal.signal(signal.SIGALRM, before)
-    assert gone()
-    assert len(threads) > 100
-    assert all(begun == ended for begun, ended in threads)
 
 
 @on_a_loop
