@@ -610,3 +610,10 @@ def test_one_has_cleaned_up_and_the_other_still_starts_nothing():
     assert task.cancelled()
     group._scheduler.go_on()
     assert group.spawn(returns(2)).result() == 2
+
+
+def test_an_inbox_that_another_thread_has_emptied_is_no_error():
+    """It gave up on everything while this one was about to look."""
+    with Group() as group:
+        assert group._scheduler._posted()() is None
+        assert group.spawn(returns(1)).result() == 1

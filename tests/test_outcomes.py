@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from aioutils import Pool
+from aioutils import Group, Pool
 
 
 async def fail(n):
@@ -47,3 +47,20 @@ def test_a_map_that_ends_with_an_error_has_the_failures_ride_on_it(call, isolate
     assert "ValueError(1)" in notes and "ValueError(2)" in notes
     assert not pool.errors
     pool.close()
+
+
+def test_of_two_exits_in_one_pass_the_first_one_leaves():
+    async def exits(code):
+        await both.wait()
+        raise SystemExit(code)
+
+    async def begin():
+        both.set()
+
+    both = asyncio.Event()
+    with Group() as group:
+        for work in (exits(1), exits(2), begin()):
+            group.spawn(work)
+        with pytest.raises(SystemExit) as left:
+            group.join()
+    assert left.value.code == 1

@@ -473,3 +473,44 @@ def test_a_child_does_not_ignore_what_is_to_end_it(run_script):
     """)
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.split("\n") == ["child", "-15", "heard True", ""]
+
+
+def test_one_that_is_put_back_after_it_was_removed_gives_way(group):
+    add(group, signal.SIGINT, print)
+    relay = signal.getsignal(signal.SIGINT)
+    remove(group, signal.SIGINT)
+    signal.signal(signal.SIGINT, relay)
+    with pytest.raises(KeyboardInterrupt):
+        signal.raise_signal(signal.SIGINT)
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def test_what_fails_in_calling_the_loop_is_raised(group):
+    """Near the end of the stack, say."""
+    heard = []
+    add(group, signal.SIGUSR2, heard.append, "heard")
+    loop = group._scheduler.loop.event_loop
+    relay, call = loop._added[signal.SIGUSR2]
+
+    def fail():
+        raise RecursionError("maximum recursion depth exceeded")
+
+    loop._added[signal.SIGUSR2] = relay, fail
+    with pytest.raises(RecursionError):
+        signal.raise_signal(signal.SIGUSR2)
+    loop._added[signal.SIGUSR2] = relay, call
+    signal.raise_signal(signal.SIGUSR2)
+    group.join()
+    group.spawn(asyncio.sleep, 0).result()
+    assert heard == ["heard"]
+
+
+def test_what_comes_as_the_loop_has_just_closed_is_for_the_default(group):
+    add(group, signal.SIGINT, print)
+    loop = group._scheduler.loop.event_loop
+    added = {**loop._added}
+    group.close()
+    loop._added.update(added)  # they go next
+    with pytest.raises(KeyboardInterrupt):
+        added[signal.SIGINT][0](signal.SIGINT, None)
+    loop._added.clear()

@@ -22,7 +22,6 @@ NAMES = unittest.TestLoader().getTestCaseNames(cpython.TestTaskGroup)
 
 DIFFERS = {
     "test_taskgroup_task_name": "a task has `name`, which is settable, not `get_name()`",
-    "test_name": "the asyncio task that runs it has a name of asyncio's",
     "test_taskgroup_task_context": "a task sees the context of its spawn; its changes stay its own",
     "test_taskgroup_no_create_task_after_failure": "a spawn after the failure is no error: its "
     "task is cancelled before it starts",
@@ -106,6 +105,5 @@ def test_what_is_listed_as_different_is_different(name, monkeypatch):
 
 def test_the_list_of_differences_names_tests_that_exist():
     """Older interpreters lack some."""
-    of_3_14 = {"test_name"} if sys.version_info < (3, 14) else set()
-    assert sys.version_info < (3, 13) or DIFFERS.keys() - of_3_14 <= set(NAMES)
+    assert sys.version_info < (3, 13) or DIFFERS.keys() <= set(NAMES)
     assert len(NAMES) > 30
