@@ -194,13 +194,15 @@ def test_what_is_held_back_ends_with_its_call_or_its_pool(method, ends):
 @methods
 def test_two_threads_take_from_one_call_and_one_of_them_does_not_come_back(method, in_thread):
     stream = getattr(Pool(4), method)(same, range(20), buffer=1)
-    got, stays = [next(stream)], threading.Event()
+    got, has_one, stays = [next(stream)], threading.Event(), threading.Event()
 
     def take_one():
         got.append(next(stream))
+        has_one.set()
         assert stays.wait(10)
 
     first = in_thread(take_one)
+    assert has_one.wait(10)  # or all may be taken before it comes
     got += stream
     stays.set()
     first()
