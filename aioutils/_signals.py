@@ -85,7 +85,6 @@ class Signals:
         # Not current_thread(): in a thread that is ending it makes one up, which stays for ever.
         if self.active or threading.get_ident() != threading.main_thread().ident:
             return self  # active: in the child of a fork it was entered again already
-        outer = _innermost
         self.active = True
         try:
             for number in _HELD:
@@ -95,26 +94,34 @@ class Signals:
                     self._replaced[number] = handler
                     self._users[number] = _users(number, handler)
                     _signal.signal(number, self._note)
+            self._outer, _innermost = _innermost, self
         except BaseException:  # by a handler that was not replaced yet
-            self._restore()
+            self._leave()
             raise
-        self._outer, _innermost = outer, self
         return self
 
     def __exit__(self, *_: object) -> None:
+        if self.active:
+            self._leave()
+            self.deliver()
+
+    def _leave(self) -> None:
+        """To the end, however often one of the handlers interrupts it that are back already."""
         global _innermost
-        if not self.active:
-            return
-        if _innermost is self:  # pragma: no branch: greenlets could leave in another order
-            _innermost = self._outer
-        try:
-            self._restore()
-        except BaseException:  # by the one handler that was back already
-            self._restore()
-            raise
-        finally:
-            self.active = False
-        self.deliver()
+        error: BaseException | None = None
+        while self.active:
+            try:
+                if _innermost is self:
+                    _innermost = self._outer
+                self._restore()
+                self.active = False
+            except BaseException as interrupt:
+                error = interrupt
+        if error is not None:
+            try:
+                raise error
+            finally:
+                del error
 
     def _restore(self) -> None:
         if self._wakes:  # a second signal left the drive before that was taken back

@@ -22,7 +22,7 @@ from pathlib import Path
 
 import pytest
 
-from aioutils import Group, _eventloop, _sync_calls, dual
+from aioutils import Group, _eventloop, _signals, _sync_calls, dual
 
 try:
     import uvloop
@@ -94,6 +94,10 @@ def _descriptors():
     return kinds
 
 
+def _handlers():
+    return [signal.getsignal(number) for number in _signals._HELD]
+
+
 @dual
 async def _nothing():
     """For the loop of this thread's sync calls."""
@@ -122,7 +126,8 @@ def _collect_quickly():
 
 @pytest.fixture(autouse=True)
 def nothing_leaks(request, _collect_quickly):
-    """After the test: no complaint from asyncio, no new thread, no new descriptor.
+    """After the test: no complaint from asyncio, no new thread, no new descriptor, no handler of a
+    signal that was not there before.
 
     A test that provokes a complaint on purpose takes this fixture and clears the list it yields.
     """
@@ -130,6 +135,7 @@ def nothing_leaks(request, _collect_quickly):
     logging.getLogger("asyncio").addHandler(asyncio_log)
     _keep_a_loop()
     threads, descriptors = set(threading.enumerate()), _descriptors()
+    handlers = _handlers()
 
     yield asyncio_log.messages
 
@@ -137,6 +143,7 @@ def nothing_leaks(request, _collect_quickly):
     logging.getLogger("asyncio").removeHandler(asyncio_log)
     if not request.node.stash.get(FAILED, False):  # its traceback keeps things alive
         assert not leaks, f"left behind: {leaks}"
+        assert _handlers() == handlers
         assert not asyncio_log.messages, f"asyncio complained: {asyncio_log.messages}"
 
 

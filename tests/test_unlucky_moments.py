@@ -722,8 +722,9 @@ def test_a_handler_that_a_task_installs_stays(handlers):
 
 
 @signals
+@pytest.mark.parametrize("times", [1, 2, 5])
 def test_a_handler_that_raises_while_handlers_are_given_back_does_not_keep_the_others_away(
-    handlers, monkeypatch
+    handlers, monkeypatch, times
 ):
     """SIGTERM has its handler again, SIGINT has not, and a SIGTERM comes."""
 
@@ -733,11 +734,14 @@ def test_a_handler_that_raises_while_handlers_are_given_back_does_not_keep_the_o
     def give_back(number, handler):
         before = set_handler(number, handler)
         if handler is tell:
-            monkeypatch.setattr(_signal, "signal", set_handler)
+            given.append(number)
+            if len(given) == times:
+                monkeypatch.setattr(_signal, "signal", set_handler)
             signal.raise_signal(signal.SIGTERM)
         return before
 
     set_handler, of_sigint = _signal.signal, signal.getsignal(signal.SIGINT)
+    given = []
     signal.signal(signal.SIGTERM, tell)
 
     async def wait_for_the_end():
@@ -747,6 +751,7 @@ def test_a_handler_that_raises_while_handlers_are_given_back_does_not_keep_the_o
     group.spawn(wait_for_the_end)
     with pytest.raises(Told):
         group.join()
+    assert len(given) == times
     assert signal.getsignal(signal.SIGTERM) is tell
     assert signal.getsignal(signal.SIGINT) is of_sigint
     group.close()
@@ -764,25 +769,32 @@ def wakeup_descriptor():
 
 
 @signals
-def test_a_handler_that_raises_while_handlers_are_taken_leaves_none_taken(handlers, monkeypatch):
-    """SIGINT is taken already, SIGTERM not yet, and a SIGTERM comes."""
+@pytest.mark.parametrize("times", [1, 2, 5])
+def test_a_handler_that_raises_while_handlers_are_taken_leaves_none_taken(
+    handlers, monkeypatch, times
+):
+    """SIGINT is taken already, SIGTERM not yet, and a SIGTERM comes; more, as it is given back."""
 
     def tell(number, frame):
         raise Told
 
     def take(number, handler):
         before = set_handler(number, handler)
-        monkeypatch.setattr(_signal, "signal", set_handler)
+        taken.append(number)
+        if len(taken) == times:
+            monkeypatch.setattr(_signal, "signal", set_handler)
         signal.raise_signal(signal.SIGTERM)
         return before
 
     set_handler, of_sigint = _signal.signal, signal.getsignal(signal.SIGINT)
+    taken = []
     signal.signal(signal.SIGTERM, tell)
     with Group() as group:
         group.spawn(returns(1))
         monkeypatch.setattr(_signal, "signal", take)
         with pytest.raises(Told):
             group.join()
+        assert len(taken) == times
         assert signal.getsignal(signal.SIGTERM) is tell
         assert signal.getsignal(signal.SIGINT) is of_sigint
 
