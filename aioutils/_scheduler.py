@@ -120,11 +120,9 @@ class Scheduler(Cancelling):
         for lane in self.lanes:
             while lane.waiting:
                 self.cancel(lane.waiting.popleft())  # if another thread spawned it just now
-                with self._lock:
-                    lane.dead -= 1
             while lane.returning:  # whose jobs have ended: they need no slot any more
                 lane.returning.popleft().tell()
-            lane.held = 0
+            lane.held = lane.dead = 0
         self._tell()
 
     def _forget_unfinished(self) -> None:

@@ -160,8 +160,10 @@ class Signals:
 
     def take_over(self) -> None:
         """What came where nothing may be interrupted, just before: it interrupts this wait."""
-        if self._outer is not None and not self._noted:
-            self._noted, self._outer._noted = self._outer._noted, self._noted
+        outer = self._outer
+        if outer is not None and not self.noted:
+            self._noted, outer._noted = outer._noted, self._noted
+            self._raised, outer._raised, self._since = outer._raised, None, outer._since
 
     def wakes_through(self, descriptor: int) -> bool:
         """Has signals written to the descriptor (-1: no more): one that another thread catches
@@ -215,9 +217,9 @@ class Signals:
             self._raised = error
             mark(error)
             self._wake()
-            if is_callback(frame):
-                return
-            if late or self._wake is _nothing or not comes_back(frame, Signals._note.__code__):
+            if is_callback(frame) or (frame is not None and frame.f_globals is globals()):
+                return  # here handlers are taken and given back; what is noted is raised after it
+            if late or not comes_back(frame, Signals._note.__code__):
                 raise
 
 
