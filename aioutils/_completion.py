@@ -52,6 +52,8 @@ class Completion(Roster):
                 self._lost(job)  # given up, or closed by the collector
                 exhaust(work)  # it may have swallowed what ended this
                 return
+            if type(error) is RuntimeError:
+                _work.explain(error, work)
             job.fail(error)
             if is_a(error, KeyboardInterrupt, SystemExit):
                 loop.interrupt(error)

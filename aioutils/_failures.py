@@ -14,6 +14,7 @@ from concurrent.futures import CancelledError
 from contextlib import suppress
 from typing import Any, Literal, NoReturn
 
+from . import _work
 from ._job import FAILED, Job
 from ._order import Order
 from ._raised import attributes, context_of, is_a, set_context, trace_of
@@ -45,7 +46,7 @@ class Failures:
             return False
         if self.on_error != "cancel":
             try:
-                self.on_error(job)
+                _work.call_back(self.on_error, job)
             except BaseException as error:  # a failure of its own, the job's is its context
                 job.fail(error)
             else:

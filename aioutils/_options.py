@@ -34,11 +34,13 @@ class Options:
             check_positive(kind, "threads", threads)
         if not callable(on_error):
             _check_choice(kind, "on_error", on_error, _ON_ERROR)
-        elif _work.is_async(on_error):
+        elif isinstance(on_error, type) and issubclass(on_error, BaseException):
             raise TypeError(
-                f"{kind}(on_error=...) is called as a task fails, and nobody would await "
-                f"{on_error!r}: give it a plain function, which may spawn"
+                f"{kind}(on_error=...) is called with each failed task: {on_error!r} would hold "
+                "it, and raise nothing; 'cancel' raises the first failure"
             )
+        else:
+            _work.check_callback(f"{kind}(on_error=...)", on_error)
         _check_choice(kind, "on_exit", on_exit, _ON_EXIT)
         if executor is not None:
             check_executor(f"{kind}(executor=...)", executor)

@@ -14,6 +14,7 @@ from concurrent.futures import CancelledError
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
+from . import _work
 from ._each import Each
 from ._job import Job, without_ours
 from ._place import asked_to_end
@@ -100,6 +101,14 @@ class Items:
 _all: weakref.WeakSet[Items] = weakref.WeakSet()
 
 
+def _iterator(items: Any) -> Iterator[Any]:
+    if hasattr(type(items), "__iter__") or hasattr(type(items), "__getitem__"):
+        return iter(items)
+    _work.close(items)
+    fix = "call it" if callable(items) else "give a list, a generator or an async iterable"
+    raise TypeError(f"{items!r} can't be mapped, it has no items: {fix}")
+
+
 class Source(Items):
     """A plain iterable; of several, one of each at a time."""
 
@@ -107,7 +116,7 @@ class Source(Items):
     error: BaseException | None
 
     def __init__(self, crew: Each, iterables: tuple[Iterable[Any], ...]) -> None:
-        self._iterators: list[Iterator[Any]] = [iter(items) for items in iterables]
+        self._iterators: list[Iterator[Any]] = list(map(_iterator, iterables))
         several = len(iterables) > 1
         self._at_once = 1  # items between two looks at the time
         self._puller: int | None = None  # the thread that is in the source

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from ._bound import Tie
     from ._loop import Loop
 
-T = TypeVar("T")
+T_co = TypeVar("T_co", covariant=True)
 
 _FIX = (
     "In async code write 'async for', 'await task' or 'await tool.wait()'; else iterate outside "
@@ -30,7 +30,7 @@ _FIX = (
 )
 
 
-class Stream(Handout, Closing, Generic[T]):
+class Stream(Handout, Closing, Generic[T_co]):
     """An iterator over results, which drives the tool while it waits for the next one.
 
     `close()`, or letting it go before its end, cancels what is unfinished and cleans up.
@@ -44,7 +44,7 @@ class Stream(Handout, Closing, Generic[T]):
             f"an iteration of {self._tool!r} can't be copied: itertools.tee() shares it"
         )
 
-    def __next__(self) -> T:
+    def __next__(self) -> T_co:
         if self._ready:  # the short way
             try:
                 job = self._ready.popleft()
@@ -132,10 +132,10 @@ class Stream(Handout, Closing, Generic[T]):
         finally:
             del self, error
 
-    def __aiter__(self) -> Stream[T]:
+    def __aiter__(self) -> Stream[T_co]:
         return self
 
-    async def __anext__(self) -> T:
+    async def __anext__(self) -> T_co:
         try:
             self._over or self._tool._opened()
             item = self._step() if self._begun else self._begin(blocks=False)

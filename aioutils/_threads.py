@@ -28,7 +28,7 @@ from typing import Any
 from ._place import Asked, InContext, Place
 from ._raised import is_a
 from ._runner import current
-from ._work import Call, close, is_awaitable
+from ._work import Call, close, is_awaitable, is_stream
 
 _numbers = itertools.count(1)
 
@@ -136,6 +136,11 @@ async def call(
     finally:
         del failure, cancelled, future, carried, job, asked
     if not is_awaitable(result):
+        if is_stream(result):
+            raise TypeError(
+                f"{work.function!r} gave {result!r}, which nobody would iterate: it gives many "
+                "results, a task gives one; spawn into a yielder what the function gives"
+            )
         return result
     goes_on()
     _adopt(context)

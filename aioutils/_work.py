@@ -15,6 +15,8 @@ from typing import Any
 
 _FLAGS = inspect.CO_COROUTINE | inspect.CO_GENERATOR | inspect.CO_ASYNC_GENERATOR
 
+_STREAM = "spawn a coroutine for each item, or into a yielder the async iterable itself"
+
 
 class Call:
     """A plain function with its arguments, to be called by an executor: a thread of the tool's,
@@ -77,14 +79,15 @@ def prepare(work: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Awaitab
             )
         return work  # pragma: no cover: on no version yet is there doubt about a new one
     if asyncio.isfuture(work):
-        raise TypeError(f"{work!r} belongs to a running loop already: await it inside a coroutine")
+        raise TypeError(f"{work!r} belongs to an event loop already: await it inside a coroutine")
     if is_awaitable(work):
         if args or kwargs:
             close(work)
             raise TypeError(f"{work!r} takes no arguments: give the function, or call it yourself")
         return work  # type: ignore[no-any-return]
     if not callable(work):
-        raise TypeError(f"{work!r} can't be spawned: give a coroutine or a function")
+        hint = _STREAM if is_stream(work) else "give a coroutine or a function"
+        raise TypeError(f"{work!r} can't be spawned: {hint}")
     if is_async(work):
         return work(*args, **kwargs)  # type: ignore[no-any-return]
     function, executor = placed(work)
@@ -99,6 +102,10 @@ def is_awaitable(what: object) -> bool:
     return hasattr(kind, "__await__")
 
 
+def is_stream(what: object) -> bool:
+    return isinstance(what, types.AsyncGeneratorType)
+
+
 def is_async(function: Any) -> bool:
     """True for what gives a coroutine when it is called; TypeError if it can't be spawned."""
     if not callable(function):
@@ -108,9 +115,29 @@ def is_async(function: Any) -> bool:
     if flags & ~inspect.CO_COROUTINE:
         raise TypeError(
             f"{function!r} is a generator function: it gives many results, a task gives one; "
-            "spawn a coroutine for each item, or into a yielder the async iterable itself"
+            f"{_STREAM}"
         )
     return bool(flags)
+
+
+def check_callback(what: str, callback: Any) -> None:
+    """Raises TypeError for a function that would not run when it is called."""
+    if _flags(callback):
+        raise TypeError(
+            f"{what} is called as a task ends, and nobody would await {callback!r}: give it a "
+            "plain function, which may spawn"
+        )
+
+
+def call_back(callback: Callable[[Any], object], task: object) -> None:
+    """Raises what it raises; TypeError if it gives a coroutine."""
+    given = callback(task)
+    if type(given) is types.CoroutineType:
+        given.close()
+        raise TypeError(
+            f"{callback!r} gave {given!r}, which nobody awaits: give a plain function, which may "
+            "spawn it"
+        )
 
 
 def name_of(work: Any) -> str:
@@ -123,6 +150,16 @@ def name_of(work: Any) -> str:
         work = work.func
     name = getattr(work, "__qualname__", None)
     return name if isinstance(name, str) else type(work).__qualname__
+
+
+def explain(error: RuntimeError, work: object) -> None:
+    """Of what awaiting a coroutine has raised, and not the coroutine."""
+    trace = error.__traceback__
+    if type(work) is types.CoroutineType and trace is not None and trace.tb_next is None:
+        error.add_note(
+            f"{work!r} was spawned twice, or awaited elsewhere: a coroutine runs once, call its "
+            "function again"
+        )
 
 
 def close(work: Any) -> None:
@@ -144,7 +181,8 @@ def _flags(function: Any) -> int:
         return _flags(function.__func__)
     code = getattr(function, "__code__", None)
     if isinstance(code, types.CodeType):
-        return code.co_flags & _FLAGS
+        marked = code.co_flags & inspect.CO_ITERABLE_COROUTINE  # by `types.coroutine`
+        return inspect.CO_COROUTINE if marked else code.co_flags & _FLAGS
     call = inspect.getattr_static(type(function), "__call__", None)
     if isinstance(function, type) or not isinstance(call, types.FunctionType):
         return 0

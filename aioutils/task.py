@@ -15,11 +15,11 @@ from .errors import cancelled
 
 __all__ = ["Task"]
 
-T = TypeVar("T")
+T_co = TypeVar("T_co", covariant=True)
 _FIX = "In async code write 'await task'; else call task.result() outside of the tasks."
 
 
-class Task(Job, Generic[T]):
+class Task(Job, Generic[T_co]):
     """Gives the result of spawned work, in sync code and in async code.
 
     Made by `spawn()` only::
@@ -66,7 +66,7 @@ class Task(Job, Generic[T]):
         """
         return self._lane.scheduler.cancel(self)
 
-    def result(self, timeout: float | None = None) -> T:
+    def result(self, timeout: float | None = None) -> T_co:
         """Returns the result, having driven the tool until it was there.
 
         `timeout` is in seconds of wall time; 0 drives nothing. Raises the task's own exception
@@ -97,7 +97,7 @@ class Task(Job, Generic[T]):
         finally:
             del self  # as in `result`
 
-    def add_done_callback(self, callback: Callable[[Task[T]], object]) -> None:
+    def add_done_callback(self, callback: Callable[[Task[T_co]], object]) -> None:
         """Has `callback(task)` called when the task ends, or now if it has.
 
         It is called on the loop, in the thread that drives, and must not wait: nothing else runs
@@ -114,6 +114,7 @@ class Task(Job, Generic[T]):
                 f"{self!r} is no future for asyncio.wait(): await as_completed() of its tool, or "
                 "give it asyncio.ensure_future(task)"
             )
+        _work.check_callback(f"{self!r}: a callback", callback)
         told = _Callback(self, callback)
         self.watch(told)
         if self.reached() and self.unwatch(told):
@@ -144,7 +145,7 @@ class Task(Job, Generic[T]):
             "ask for result(timeout)"
         )
 
-    def __await__(self) -> Generator[Any, None, T]:
+    def __await__(self) -> Generator[Any, None, T_co]:
         """Waits in async code, on the tool's loop, and lends the awaiting task's slot.
 
         Cancelling who waits, with a timeout say, leaves the task alone: others may wait for it.
@@ -172,7 +173,7 @@ class Task(Job, Generic[T]):
         finally:
             del self
 
-    def _get(self, kind: Callable[[str], BaseException]) -> T:
+    def _get(self, kind: Callable[[str], BaseException]) -> T_co:
         if self._state is CANCELLED:
             raise kind(f"{self!r}{self._why()}")
         if self._state is not FAILED:
@@ -201,7 +202,7 @@ class _Callback:
 
     def __call__(self) -> None:
         try:
-            self._callback(self._task)
+            _work.call_back(self._callback, self._task)
         except (KeyboardInterrupt, SystemExit) as error:
             loop = self._task._lane.scheduler.loop
             if loop is None or not loop.is_here():

@@ -28,6 +28,49 @@ def test_callbacks_are_called_once_with_the_task_in_order(group):
     assert called == [("a", task), ("b", task), ("c", task)]
 
 
+async def late(task):
+    raise AssertionError(task)
+
+
+class Late:
+    async def told(self, task):
+        raise AssertionError(task)
+
+
+@pytest.mark.parametrize("callback", [late, Late().told, partial(late)])
+def test_an_async_one_is_refused_as_nobody_would_await_it(group, callback):
+    task = group.spawn(returns(1))
+    with pytest.raises(TypeError, match=r"Task returns.*nobody would await.*late|told"):
+        task.add_done_callback(callback)
+
+
+def test_one_that_gives_a_coroutine_is_told_of_and_the_coroutine_closed(group, caplog):
+    given = []
+    task = group.spawn(returns(1))
+    task.add_done_callback(lambda task: given.append(late(task)) or given[-1])
+    group.join()
+    assert "which nobody awaits" in caplog.text
+    assert given[0].cr_frame is None
+
+
+def test_a_policy_that_gives_a_coroutine_fails_in_place_of_the_task():
+    group = Group(on_error=lambda task: late(task))
+    group.spawn(fails, ValueError("mine"))
+    with pytest.raises(TypeError, match="which nobody awaits") as error:
+        group.join()
+    assert str(error.value.__context__) == "mine"
+
+
+def test_a_policy_may_spawn_what_tells_of_the_failure():
+    async def told(task):
+        seen.append(task.exception())
+
+    seen = []
+    with Group(on_error=lambda task: group.spawn(told(task))) as group:
+        group.spawn(fails, error := ValueError())
+    assert seen == [error]
+
+
 @pytest.mark.parametrize("end", ["result", "failure", "cancel"])
 def test_callbacks_are_called_however_it_ends(group, end):
     called = []

@@ -3,6 +3,9 @@
 import asyncio
 import concurrent.futures
 import functools
+import re
+import threading
+import types
 from collections.abc import Coroutine
 
 import pytest
@@ -136,7 +139,17 @@ def test_one_coroutine_spawned_twice_is_a_failure_of_the_second(group):
     coroutine = add(1)
     first, second = group.spawn(coroutine), group.spawn(coroutine)
     assert first.result() == 2
-    assert isinstance(second.exception(), RuntimeError)
+    failure = second.exception()
+    assert isinstance(failure, RuntimeError)
+    (note,) = failure.__notes__
+    assert re.search(r"coroutine object add.*spawned twice", note)
+
+
+def test_a_failure_of_the_coroutine_itself_has_no_such_note(group):
+    async def fails():
+        raise RuntimeError
+
+    assert not hasattr(group.spawn(fails()).exception(), "__notes__")
 
 
 def test_a_coroutine_with_arguments_is_refused_and_closed(group):
@@ -224,3 +237,51 @@ def test_a_work_that_cannot_be_closed_is_no_trouble(group):
 
     assert group.spawn(Stubborn(add(1))).cancel()
     group.join()
+
+
+def test_an_async_generator_is_refused_with_what_takes_it(group):
+    async def numbers():
+        yield 1
+
+    with pytest.raises(TypeError, match=r"numbers.*can't be spawned.*into a yielder"):
+        group.spawn(numbers())
+
+
+@pytest.mark.parametrize("tool", [Group, Yielder])
+def test_a_function_that_gives_an_async_generator_fails_as_nobody_would_iterate_it(tool):
+    """A decorator may hide that it is one."""
+
+    @functools.wraps(add)
+    def pages(n):
+        return numbers(n)
+
+    async def numbers(n):
+        yield n
+
+    with tool() as tool:
+        task = tool.spawn(pages, 2)
+        with pytest.raises(TypeError, match=r"function add.*numbers.*nobody would iterate"):
+            task.result()
+    with Pool(2) as pool, pytest.raises(TypeError, match="nobody would iterate"):
+        pool.map(pages, [1])
+
+
+def test_what_a_coroutine_gives_is_for_who_asked_for_it(group):
+    async def numbers():
+        yield 1
+
+    async def opens():
+        return stream
+
+    stream = numbers()
+    assert group.spawn(opens()).result() is stream
+
+
+def test_a_function_that_types_coroutine_marks_is_an_async_one(group):
+    @types.coroutine
+    def old(n):
+        yield from asyncio.sleep(0).__await__()
+        return n, threading.get_ident()
+
+    assert group.spawn(old, 3).result() == (3, threading.get_ident())
+    assert group.map(old, [3]) == [(3, threading.get_ident())]

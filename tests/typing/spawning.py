@@ -83,6 +83,7 @@ def what_a_task_gives(task: Task[bytes]) -> None:
     assert_type(task.name, str)
     task.name = "a name"
     task.add_done_callback(takes_task)
+    task.add_done_callback(takes_any_task)
     task.add_done_callback(print)
     task.result("soon")  # type: ignore[arg-type]
     task.add_done_callback(takes_other_task)  # type: ignore[arg-type]
@@ -91,6 +92,7 @@ def what_a_task_gives(task: Task[bytes]) -> None:
 
 
 def takes_task(task: Task[bytes]) -> None: ...
+def takes_any_task(task: Task[object]) -> None: ...
 def takes_other_task(task: Task[int]) -> None: ...
 
 
