@@ -103,7 +103,7 @@ def is_awaitable(what: object) -> bool:
 
 
 def is_stream(what: object) -> bool:
-    return isinstance(what, types.AsyncGeneratorType)
+    return type(what) is types.AsyncGeneratorType  # by its type, too
 
 
 def is_async(function: Any) -> bool:
@@ -153,9 +153,10 @@ def name_of(work: Any) -> str:
 
 
 def explain(error: RuntimeError, work: object) -> None:
-    """Of what awaiting a coroutine has raised, and not the coroutine."""
+    """Of what awaiting a coroutine has raised, and no code in it."""
     trace = error.__traceback__
-    if type(work) is types.CoroutineType and trace is not None and trace.tb_next is None:
+    inside = trace is None or trace.tb_next is not None or error.__cause__ is not None
+    if type(work) is types.CoroutineType and not inside:
         error.add_note(
             f"{work!r} was spawned twice, or awaited elsewhere: a coroutine runs once, call its "
             "function again"
