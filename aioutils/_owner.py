@@ -83,7 +83,12 @@ class Owner:
     @classmethod
     def current(cls) -> Self:
         """The one of the event loop that runs in this thread, ours or a host's."""
-        running = asyncio.get_running_loop()
+        running = asyncio._get_running_loop()
+        if running is None:
+            raise RuntimeError(
+                "no running event loop: only what asyncio runs can await a tool or its tasks. "
+                "Other async code, trio's say, calls join(), result() or map() in a thread"
+            )
         loop = _owners.get(id(running))
         if loop is None:
             loop = _owners[id(running)] = cls(running, None)

@@ -115,5 +115,5 @@ def _cancel_again(task: asyncio.Task[object], requests: int) -> None:
 
 def requests() -> int:
     """How many to cancel the running task there were."""
-    task = asyncio.current_task()
+    task = asyncio.current_task() if asyncio._get_running_loop() is not None else None
     return 0 if task is None else task.cancelling()

@@ -172,6 +172,27 @@ def test_a_finished_task_may_be_awaited_anywhere(tool, make):
     inner.close()
 
 
+def test_async_code_that_asyncio_does_not_run_is_told_what_to_do(tool):
+    """That of trio, say: here somebody who only knows coroutines."""
+
+    async def awaits():
+        await task
+
+    async def enters():
+        async with tool:
+            raise AssertionError
+
+    async def iterates():
+        async for _ in tool.as_completed() if isinstance(tool, Group) else tool:
+            raise AssertionError
+
+    task = tool.spawn(returns(1))
+    for work in (awaits, enters, iterates):
+        with pytest.raises(RuntimeError, match=r"no running event loop.*trio.*in a thread"):
+            work().send(None)
+    assert tool.spawn(returns(2)).result() == 2
+
+
 def test_spawning_binds_nothing(tool, make):
     inner = make()
 
