@@ -10,7 +10,7 @@ from functools import partial
 from queue import SimpleQueue
 from typing import TYPE_CHECKING
 
-from ._signals import Signals
+from ._signals import Signals, held
 from ._waiting import Wait, Waitable
 
 if TYPE_CHECKING:
@@ -74,7 +74,7 @@ class Helper(Waitable):
 
     def start(self) -> None:
         call = partial(contextvars.copy_context().run, self._run)
-        with Signals():  # not in the midst of it: it must be known to run, to be ended
+        with held():  # not in the midst of it: it must be known to run, to be ended
             self._seat = seat = self._loop.take_seat() or Seat()
             self._thread = seat.thread
             try:

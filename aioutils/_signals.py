@@ -22,7 +22,7 @@ import os
 import signal
 import threading
 from collections.abc import Callable
-from types import FrameType
+from types import FrameType, MethodType
 from typing import Any
 
 from . import _alarm
@@ -36,12 +36,20 @@ _Handler = Callable[[int, FrameType | None], Any]
 _NAMES = ("SIGINT", "SIGTERM", "SIGUSR1", "SIGALRM")
 _HELD = [int(getattr(signal, name)) for name in _NAMES if hasattr(signal, name)]
 
+_TRIES = (
+    100  # more often no user's handler interrupts a few lines; what else fails, fails each time
+)
+
 _innermost: Signals | None = None
 _wakeup = -1  # the descriptor that we have signals written to
 
 
 def _nothing() -> None:
-    """Nobody waits."""
+    """Nobody waits for anything of ours, but asyncio may."""
+
+
+def _briefly() -> None:
+    """Nobody waits for anything: of itself it is over at once."""
 
 
 class Signals:
@@ -109,14 +117,15 @@ class Signals:
         """To the end, however often one of the handlers interrupts it that are back already."""
         global _innermost
         error: BaseException | None = None
-        while self.active:
+        for _ in range(_TRIES):
             try:
                 if _innermost is self:
                     _innermost = self._outer
                 self._restore()
-                self.active = False
+                break
             except BaseException as interrupt:
                 error = interrupt
+        self.active = False
         if error is not None:
             try:
                 raise error
@@ -128,7 +137,8 @@ class Signals:
             self.wakes_through(-1)
         for number, handler in reversed(self._replaced.items()):  # SIGINT last
             before = _signal.signal(number, handler)
-            if before not in (self._note, handler):  # a task installed its own
+            ours = type(before) is MethodType and before.__self__ is self
+            if not (ours or before is handler):  # a task installed its own
                 _signal.signal(number, _without_old(number, before))
 
     def deliver(self) -> None:
@@ -192,7 +202,7 @@ class Signals:
                 active._users[number] = _users(number, handler)
             (handler if active is None else active._note)(number, frame)
             return
-        if self._patient and not self._noted:
+        if self._patient and not self.noted:
             self._noted.append((number, frame))
             if number == _alarm.ALARM:
                 _alarm.ring_again()
@@ -206,7 +216,7 @@ class Signals:
             handler = _signal.getsignal(number)
             for each in held:  # first: a handler that returns is called for each
                 self._users[number](*each)
-            if _signal.getsignal(number) != handler:
+            if _signal.getsignal(number) is not handler:
                 signal.raise_signal(number)  # that is for the handler which this one has set
             elif not again:
                 self._users[number](number, frame)
@@ -219,13 +229,13 @@ class Signals:
             self._wake()
             if is_callback(frame) or (frame is not None and frame.f_globals is globals()):
                 return  # here handlers are taken and given back; what is noted is raised after it
-            if late or not comes_back(frame, Signals._note.__code__):
+            if late or self._wake is _nothing or not comes_back(frame, Signals._note.__code__):
                 raise
 
 
 def held() -> contextlib.AbstractContextManager[object]:
     """For a few lines which must not be interrupted, and which wait for nothing."""
-    return Signals() if _innermost is None else _HELD_ALREADY
+    return Signals(_briefly) if _innermost is None else _HELD_ALREADY
 
 
 _HELD_ALREADY = contextlib.nullcontext()

@@ -43,7 +43,6 @@ class Tool:
             raise TypeError(f"{options.kind}: within= shares a loop, so loop_factory= has no use")
         self._on_exit: OnExit = options.on_exit
         self._body: Body | None = None
-        self._entered: bool = False
         self._scheduler = Scheduler(options, None if within is None else within._opened(), order)
 
     # Overlapping by intent: what returns an awaitable gives the task what that gives.
@@ -184,16 +183,7 @@ class Tool:
 
     def __enter__(self) -> Self:
         self._opened()
-        self._enter()
         return self
-
-    def _enter(self) -> None:
-        if self._entered:
-            raise RuntimeError(
-                f"{self!r} was entered already, and closes at the end of that block: use it as it "
-                "is, or make another one"
-            )
-        self._entered = True
 
     def __exit__(
         self,
@@ -206,7 +196,6 @@ class Tool:
         Raises `DeadlockError` where the end would wait for itself, in a coroutine on the tool's
         loop, say. An exception goes before that: then the tasks are cancelled, and nobody waits.
         """
-        self._entered = False  # if it is refused
         if _ending.is_refused(self._scheduler, error):
             return
         try:
@@ -221,7 +210,8 @@ class Tool:
         it is raised there; where it awaits something else, the block is cancelled.
         """
         self._opened().bind_running(self)
-        self._enter()
+        if self._body is not None:
+            raise RuntimeError(f"{self!r} was entered already: make another one")
         self._body = Body(self._scheduler)
         return self
 
@@ -231,7 +221,7 @@ class Tool:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> bool | None:
-        self._entered, body, self._body = False, self._body, None
+        body, self._body = self._body, None
         if body is None:
             raise RuntimeError(f"{self!r} was not entered with 'async with'")
         by_us = body.leave()

@@ -122,7 +122,11 @@ def is_async(function: Any) -> bool:
 
 def check_callback(what: str, callback: Any) -> None:
     """Raises TypeError for a function that would not run when it is called."""
-    if _flags(callback):
+    try:
+        flags = _flags(callback)
+    except Exception:
+        return  # a proxy of what is not there yet: its call will tell
+    if flags:
         raise TypeError(
             f"{what} is called as a task ends, and nobody would await {callback!r}: give it a "
             "plain function, which may spawn"

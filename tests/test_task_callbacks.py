@@ -44,6 +44,24 @@ def test_an_async_one_is_refused_as_nobody_would_await_it(group, callback):
         task.add_done_callback(callback)
 
 
+def test_one_that_can_not_be_asked_what_it_is_is_called(group):
+    """A proxy of what is there later."""
+
+    class Proxy:
+        @property
+        def __class__(self):
+            raise RuntimeError("unbound")
+
+        def __call__(self, task):
+            called.append(task)
+
+    called = []
+    task = group.spawn(returns(1))
+    task.add_done_callback(Proxy())
+    group.join()
+    assert called == [task]
+
+
 def test_one_that_gives_a_coroutine_is_told_of_and_the_coroutine_closed(group, caplog):
     given = []
     task = group.spawn(returns(1))

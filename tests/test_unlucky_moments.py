@@ -22,6 +22,7 @@ from aioutils import (
     Pool,
     Yielder,
     _admission,
+    _alarm,
     _dropping,
     _eventloop,
     _loop,
@@ -531,9 +532,11 @@ def test_a_third_signal_is_raised_wherever_it_comes_after_a_while(told, monkeypa
         for _ in range(3):
             held._note(number, asyncios)
         assert len(woken) == 3
-        monkeypatch.setattr(_signals, "_BLOCKED", -1)
+        monkeypatch.setattr(_alarm, "BLOCKED", -1)
         with pytest.raises(error):
             held._note(number, asyncios)
+        reached = True
+    assert reached
 
 
 @signals
@@ -755,6 +758,48 @@ def test_a_handler_that_raises_while_handlers_are_given_back_does_not_keep_the_o
     assert signal.getsignal(signal.SIGTERM) is tell
     assert signal.getsignal(signal.SIGINT) is of_sigint
     group.close()
+
+
+@signals
+def test_where_no_handler_can_be_set_a_wait_fails_with_what_says_so(monkeypatch):
+    """In an interpreter of a process that has another main one, say."""
+
+    def refuse(number, handler):
+        raise ValueError("not here")
+
+    with Group() as group:
+        task = group.spawn(returns(1))
+        with monkeypatch.context() as patch:
+            patch.setattr(_signal, "signal", refuse)
+            with pytest.raises(ValueError, match="not here"):
+                group.join()
+        assert task.result() == 1
+
+
+@signals
+def test_a_handler_that_can_not_be_compared_is_as_good_as_any(handlers):
+    class Handler:
+        __hash__ = None
+
+        def __call__(self, number, frame):
+            raise Told
+
+        def __eq__(self, other):
+            raise TypeError(other)
+
+    async def install():
+        signal.signal(signal.SIGINT, of_task)
+
+    of_user, of_task = Handler(), Handler()
+    signal.signal(signal.SIGTERM, of_user)
+    with Group() as group:
+        group.spawn(install).result()
+        assert signal.getsignal(signal.SIGINT) is of_task
+        assert signal.getsignal(signal.SIGTERM) is of_user
+        group.spawn(signal.raise_signal, signal.SIGTERM)
+        group.spawn(os.kill, os.getpid(), signal.SIGTERM)
+        with pytest.raises(Told):
+            group.join()
 
 
 @pytest.fixture

@@ -128,7 +128,3 @@ class Ledger(Promises, logging.Handler):
         except (DeadlockError, WrongLoopError) as error:
             self.see(error)
             self.promise(self.may_be_refused, "refused:", repr(error))
-        except RuntimeError as error:
-            if "was entered already" not in str(error):
-                raise
-            self.promise(tool in self.closing, "entered by nobody:", repr(error))

@@ -9,7 +9,7 @@ import threading
 import pytest
 from four_tools import LIMITED, finish, returns
 
-from aioutils import ClosedError, DeadlockError, Group, Pool
+from aioutils import ClosedError, Group, Pool
 
 
 @pytest.mark.parametrize("size", [True, False, 1.0, 2.5, "3", b"1", [1], 1j])
@@ -76,40 +76,6 @@ def test_what_has_no_items_is_refused_by_its_name_and_a_coroutine_closed():
         with pytest.raises(TypeError, match=r"^3 can't be mapped.*give a list"):
             pool.imap_unordered(returns, [1], 3)
     assert coroutine.cr_frame is None
-
-
-def test_a_tool_that_was_entered_is_not_entered_once_more(make):
-    """The end of the inner block would close it under the outer one."""
-    again = pytest.raises(RuntimeError, match=r"entered already.*use it as it is")
-
-    async def main():
-        async with make() as tool:
-            with again:
-                async with tool:
-                    raise AssertionError
-            with again, tool:
-                raise AssertionError
-            assert await tool.spawn(returns(1)) == 1
-
-    with make() as tool:
-        with again, tool:
-            raise AssertionError
-        assert tool.spawn(returns(1)).result() == 1
-    asyncio.run(main())
-
-
-def test_a_block_whose_end_was_refused_can_be_entered_again():
-    def leave():
-        with pytest.raises(DeadlockError), group:
-            group.spawn(returns(2))
-
-    async def leaves():
-        leave()
-
-    group = Group()
-    group.spawn(leaves()).result()
-    with group:
-        assert [task.result() for task in group] in ([], [2])
 
 
 def test_only_a_tool_can_be_shared_with_within():
