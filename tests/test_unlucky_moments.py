@@ -540,6 +540,39 @@ def test_a_third_signal_is_raised_wherever_it_comes_after_a_while(told, monkeypa
 
 
 @signals
+def test_a_second_signal_where_handlers_are_taken_and_given_back_is_raised_after_that(told):
+    """Wherever that is, and though nobody can be woken."""
+    number, error = told
+    with pytest.raises(error):
+        with Signals() as held:
+            place = {"__name__": "anywhere"}
+            held._note(number, eval("__import__('sys')._getframe()", place))
+            held._note(number, eval("__import__('sys')._getframe()", vars(_signals)))
+            reached = True
+        raise AssertionError
+    assert reached
+    with pytest.raises(error), Signals() as held:
+        for _ in range(2):
+            held._note(number, eval("__import__('sys')._getframe()", place))
+        raise AssertionError
+
+
+@signals
+def test_a_wait_takes_over_what_came_just_before_it_the_second_one_too(told):
+    number, error = told
+    with contextlib.suppress(error), Signals() as outer:
+        outer._note(number, None)
+        outer._note(number, eval("__import__('sys')._getframe()", vars(_signals)))
+        assert outer.noted
+        with pytest.raises(error), Signals() as inner:
+            inner.take_over()
+            assert inner.noted and not outer.noted
+            inner.take_over()
+            assert inner.noted
+        assert not outer.noted
+
+
+@signals
 def test_a_second_signal_in_the_handler_of_the_first_is_raised_where_that_came(told):
     """Which may be where the loop is blocked."""
 
@@ -785,7 +818,7 @@ def test_a_handler_that_can_not_be_compared_is_as_good_as_any(handlers):
             raise Told
 
         def __eq__(self, other):
-            raise TypeError(other)
+            raise ValueError(other)
 
     async def install():
         signal.signal(signal.SIGINT, of_task)
