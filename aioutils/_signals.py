@@ -36,9 +36,7 @@ _Handler = Callable[[int, FrameType | None], Any]
 _NAMES = ("SIGINT", "SIGTERM", "SIGUSR1", "SIGALRM")
 _HELD = [int(getattr(signal, name)) for name in _NAMES if hasattr(signal, name)]
 
-_TRIES = (
-    100  # more often no user's handler interrupts a few lines; what else fails, fails each time
-)
+_TRIES = 100  # what breaks off a few lines more often than that is no handler
 
 _innermost: Signals | None = None
 _wakeup = -1  # the descriptor that we have signals written to

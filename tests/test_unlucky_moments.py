@@ -33,7 +33,7 @@ from aioutils import (
 from aioutils._interrupted import comes_back
 from aioutils._loop import Loop
 from aioutils._scheduler import Scheduler
-from aioutils._signals import Signals
+from aioutils._signals import Signals, held
 from aioutils._stream import Stream
 from aioutils._waiting import Wait
 
@@ -528,15 +528,27 @@ def test_a_third_signal_is_raised_wherever_it_comes_after_a_while(told, monkeypa
     number, error = told
     asyncios = eval("__import__('sys')._getframe()", {"__name__": "asyncio"})
     woken = []
-    with pytest.raises(error), Signals(lambda: woken.append(1)) as held:
-        for _ in range(3):
-            held._note(number, asyncios)
-        assert len(woken) == 3
+    with pytest.raises(error), Signals(lambda: woken.append(1)) as these:
+        for _ in range(2):
+            these._note(number, asyncios)
         monkeypatch.setattr(_alarm, "BLOCKED", -1)
         with pytest.raises(error):
-            held._note(number, asyncios)
+            these._note(number, asyncios)
         reached = True
-    assert reached
+    assert reached and len(woken) == 3
+
+
+@signals
+def test_a_second_signal_in_a_few_lines_is_raised_after_them_unless_asyncio_waits_there(told):
+    number, error = told
+    asyncios = eval("__import__('sys')._getframe()", {"__name__": "asyncio"})
+    for brief in (True, False):
+        reached = False
+        with pytest.raises(error), held() if brief else Signals() as these:
+            these._note(number, None)
+            these._note(number, asyncios)
+            reached = True
+        assert reached is brief
 
 
 @signals
@@ -544,17 +556,17 @@ def test_a_second_signal_where_handlers_are_taken_and_given_back_is_raised_after
     """Wherever that is, and though nobody can be woken."""
     number, error = told
     with pytest.raises(error):
-        with Signals() as held:
+        with Signals() as these:
             place = {"__name__": "anywhere"}
-            held._note(number, eval("__import__('sys')._getframe()", place))
-            held._note(number, eval("__import__('sys')._getframe()", vars(_signals)))
+            these._note(number, eval("__import__('sys')._getframe()", place))
+            these._note(number, eval("__import__('sys')._getframe()", vars(_signals)))
             reached = True
         raise AssertionError
     assert reached
-    with pytest.raises(error), Signals() as held:
-        held._note(number, None)
+    with pytest.raises(error), Signals() as these:
+        these._note(number, None)
         reached = False
-        held._note(number, eval("__import__('sys')._getframe()", place))
+        these._note(number, eval("__import__('sys')._getframe()", place))
         reached = True
     assert not reached
 
@@ -582,10 +594,10 @@ def test_a_second_signal_in_the_handler_of_the_first_is_raised_where_that_came(t
 
     number, error = told
     seen = []
-    with pytest.raises(error), Signals(look) as held:
-        held._note(number, None)
-    with pytest.raises(error), Signals(look) as held:
-        eval("held._note(number, None)", {"__name__": "asyncio", "held": held, "number": number})
+    with pytest.raises(error), Signals(look) as these:
+        these._note(number, None)
+    with pytest.raises(error), Signals(look) as these:
+        eval("these._note(number, None)", {"__name__": "asyncio", "these": these, "number": number})
     assert seen == [False, True]
 
 
