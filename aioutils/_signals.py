@@ -109,10 +109,10 @@ class Signals:
     def __exit__(self, *_: object) -> None:
         if self.active:
             self._leave()
-            self.deliver()
 
     def _leave(self) -> None:
-        """To the end, however often one of the handlers interrupts it that are back already."""
+        """To the end, however often one of the handlers interrupts it that are back already; what
+        they raise leaves, unless there is something to deliver."""
         global _innermost
         error: BaseException | None = None
         for _ in range(_TRIES):
@@ -124,11 +124,12 @@ class Signals:
             except BaseException as interrupt:
                 error = interrupt
         self.active = False
-        if error is not None:
-            try:
+        try:
+            if error is not None:
                 raise error
-            finally:
-                del error
+        finally:
+            del error
+            self.deliver()
 
     def _restore(self) -> None:
         if self._wakes:  # a second signal left the drive before that was taken back

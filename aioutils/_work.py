@@ -115,7 +115,7 @@ def is_async(function: Any) -> bool:
     if flags & ~inspect.CO_COROUTINE:
         raise TypeError(
             f"{function!r} is a generator function: it gives many results, a task gives one; "
-            f"{_STREAM}"
+            + _STREAM
         )
     return bool(flags)
 

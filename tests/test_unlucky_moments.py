@@ -848,6 +848,29 @@ def test_a_handler_that_can_not_be_compared_is_as_good_as_any(handlers):
             group.join()
 
 
+@signals
+def test_what_was_held_back_is_raised_though_another_one_comes_as_handlers_are_given_back(
+    handlers, monkeypatch
+):
+    def tell(number, frame):
+        raise Told
+
+    def give_back(number, handler):
+        before = set_handler(number, handler)
+        if handler is tell:
+            monkeypatch.setattr(_signal, "signal", set_handler)
+            signal.raise_signal(signal.SIGTERM)
+        return before
+
+    set_handler = _signal.signal
+    signal.signal(signal.SIGTERM, tell)
+    with pytest.raises(KeyboardInterrupt) as interrupt, Signals():
+        signal.raise_signal(signal.SIGINT)
+        monkeypatch.setattr(_signal, "signal", give_back)
+    assert type(interrupt.value.__context__) is Told
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
 @pytest.fixture
 def wakeup_descriptor():
     """Another library's."""
