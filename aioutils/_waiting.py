@@ -163,9 +163,8 @@ class Wait:
         self, loop: Election, target: Waitable | None, before: Helper | None = None
     ) -> None:
         self._loop = loop
-        self.before: Helper | None = (
-            before  # of the wait that an interrupt has ended, if it has not left yet
-        )
+        # That of the wait which an interrupt has ended, if it has not left yet.
+        self.before: Helper | None = before
         self.caller: int = threading.get_ident()  # even if a helper does the waiting
         self.thread: int | None = self.caller
         self.target = target
