@@ -82,6 +82,38 @@ def test_when_the_driver_has_what_it_came_for_another_takes_over(in_thread):
         assert len(group) == 0
 
 
+@pytest.mark.parametrize("way", ["break", "close", "error"])
+def test_when_the_driver_leaves_his_iteration_another_takes_over(in_thread, way):
+    release, others = threading.Event(), []
+
+    async def until_released():
+        while not release.is_set():
+            await asyncio.sleep(0.001)
+        return threading.get_ident()
+
+    async def has_another_wait(n):
+        if not others:
+            others.append(in_thread(task.result))
+            await asyncio.sleep(0.05)  # by then it sleeps, as this thread drives
+        return n
+
+    def leave(stream):
+        for n in stream:
+            assert n == 0
+            if way == "error":
+                raise ZeroDivisionError
+            break
+        if way == "close":
+            stream.close()
+
+    with Pool(2) as pool:
+        task = pool.spawn(until_released())
+        with contextlib.suppress(ZeroDivisionError):
+            leave(pool.imap(has_another_wait, range(1000)))
+        release.set()
+        assert others[0]() != threading.get_ident()
+
+
 def test_each_of_several_joiners_gets_the_failures(in_thread):
     release = threading.Event()
 

@@ -141,8 +141,11 @@ def test_a_slow_consumer_makes_no_timeout_fire(factory):
     with Yielder(loop_factory=factory) as y:
         for n in range(3):
             y.spawn(within(0.2, asyncio.sleep(0.02 * n, n)))
-        for _ in y.yielding():
+        results = []
+        for result in y.yielding():
+            results.append(result)
             time.sleep(0.25)
+        assert results == [0, 1, 2]
 
 
 def test_what_had_arrived_is_read_before_a_timeout_fires(factory):

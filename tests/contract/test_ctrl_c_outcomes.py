@@ -57,7 +57,7 @@ def test_a_second_one_leaves_a_task_that_swallows_cancellation(script):
         with interrupted(), Pool(2) as pool:
             pool.spawn(swallow)
             pool.spawn(tidy)
-            shoot(0.02, 0.3, 0.3, when=running)
+            shoot(0.02, 0.3, when=running)
     """)
     assert lines == ["tidy cleaned up", "KeyboardInterrupt left"]
 

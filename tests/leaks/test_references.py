@@ -73,10 +73,13 @@ def test_what_was_handed_out_is_the_consumers_alone(make, things):
     for _ in range(3):
         y.spawn(asyncio.sleep, 0, things())
     y.put(things())
+    handed_out = 0
     for result in y:
         ref = weakref.ref(result)
         del result
         assert ref() is None
+        handed_out += 1
+    assert handed_out == 4
     tool = weakref.ref(y)
     del y
     assert tool() is None
@@ -194,9 +197,12 @@ def test_an_item_of_a_stream_goes_while_that_waits_for_the_next(make):
 
     y = make()
     y.spawn(items())
+    handed_out = 0
     for item in y:
         item = weakref.ref(item)
         assert item() is None
+        handed_out += 1
+    assert handed_out == 2
 
 
 @pytest.mark.parametrize("work", [fail_at_once, fail, fail_in_thread])

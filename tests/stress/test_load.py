@@ -7,6 +7,7 @@ what takes long by itself is late each time.
 import asyncio
 import os
 import signal
+import statistics
 import time
 import tracemalloc
 
@@ -17,7 +18,7 @@ from aioutils import Group, Pool, Yielder
 
 LONG = os.environ.get("AIOUTILS_STRESS") == "long"
 MANY = 1_000_000 if LONG else 3_000 if DEBUG else 10_000
-WAITS = 5 if LONG else 2
+WAITS = 5 if LONG else 3
 SHORT = 0.01  # seconds that they wait
 LATE = 2.0 if DEBUG else 0.1  # asyncio's debug mode takes a millisecond to start a task
 
@@ -81,19 +82,20 @@ def test_a_wait_for_a_million_ends_in_time():
     with Pool(100) as pool:
         for _ in range(MANY):
             pool.spawn(asyncio.sleep, 3600)
-        assert least_late(lambda: pool.join(timeout=SHORT)) < LATE
+        assert mostly_late(lambda: pool.join(timeout=SHORT)) < LATE
         pool.cancel()
 
 
-def least_late(wait):
-    """Of the waits, each of which must end because its time is up."""
+def mostly_late(wait):
+    """The median of the waits, each of which must end because its time is up; the machine may be
+    late with one."""
     late = []
     for _ in range(WAITS):
         done, took = timed(wait)
         assert done is False
         late.append(took - SHORT)
     print(f"late by {min(late) * 1000:.1f} ms at least, {max(late) * 1000:.1f} ms at most")
-    return min(late)
+    return statistics.median(late)
 
 
 def for_ever(tool):
@@ -139,7 +141,7 @@ WAYS = list(for_ever(None))
 def test_a_wait_for_what_spawns_for_ever_ends_in_time(size, way):
     with Pool(size) if size else Group() as group:
         for_ever(group)[way]()
-        assert least_late(lambda: group.join(timeout=SHORT)) < LATE
+        assert mostly_late(lambda: group.join(timeout=SHORT)) < LATE
         group.close()
         assert len(group) == 0
 
@@ -154,7 +156,7 @@ def test_an_iteration_over_what_spawns_for_ever_ends_in_time(way):
 
     with Yielder(2) as y:
         for_ever(y)[way]()
-        assert least_late(iterate) < LATE
+        assert mostly_late(iterate) < LATE
         y.close()
         assert len(y) == 0
 
