@@ -4,7 +4,7 @@
 # is tested is what a user gets; `-P` below keeps the checkout itself off sys.path.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-uvloop test-integration cov check bench bench-quick stress mutants clean
+.PHONY: help demo test test-uvloop test-dev test-integration cov check bench bench-quick stress mutants clean
 .DELETE_ON_ERROR:
 
 # The first interpreter that is new enough, python3 before the others. `make test PYTHON=python3.12` chooses one.
@@ -53,6 +53,10 @@ test: $(V)/.installed
 # What runs in other processes chose its loop there: scripts (tests/conftest.py leaves them out), benchmarks, examples.
 test-uvloop: $(V)/.installed
 	AIOUTILS_LOOP=uvloop $(PY) -P $(PYTEST) --ignore=tests/docs --ignore=tests/test_benchmarks.py
+
+# In asyncio's debug mode, as Python warns of whatever it can.
+test-dev: $(V)/.installed
+	PYTHONASYNCIODEBUG=1 $(PY) -P -X dev $(PYTEST)
 
 test-integration: $(V)/.installed $(V)/.integration
 	$(PY) -P $(PYTEST) --timeout=100 tests/integration

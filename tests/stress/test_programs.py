@@ -20,7 +20,8 @@ if SEED is not None:
 @pytest.mark.timeout(600 if LONG else 120)
 @pytest.mark.parametrize("first", FIRST)
 def test_random_programs_keep_every_promise(first):
-    command = [sys.executable, str(CAMPAIGN), str(first), str(COUNT)]
+    dev = ["-X", "dev"] if sys.flags.dev_mode else []
+    command = [sys.executable, *dev, str(CAMPAIGN), str(first), str(COUNT)]
     done = subprocess.run(command, capture_output=True, text=True)
     again = f"again, until it fails: {sys.executable} {CAMPAIGN} SEED 0"
     assert done.returncode == 0 and done.stderr == "", f"{done.stderr}\n{again}"
