@@ -12,7 +12,7 @@ import weakref
 from operator import methodcaller
 
 import pytest
-from four_tools import returns
+from four_tools import returns, start
 
 from aioutils import Group, OrderedYielder, Pool, Yielder, dual
 
@@ -212,7 +212,7 @@ def test_a_tool_whose_iteration_left_failing_clean_ups_is_cleaned_up_as_it_is_dr
             break
     del stream
     unfinished = group.spawn(asyncio.sleep, 60)
-    group.join(0.001)
+    start(group)
     dropped = weakref.ref(group)
     del group
     assert (dropped(), unfinished.cancelled()) == (None, True)
@@ -221,7 +221,7 @@ def test_a_tool_whose_iteration_left_failing_clean_ups_is_cleaned_up_as_it_is_dr
 def test_a_failure_in_the_clean_up_of_a_dropped_tool_does_not_keep_that():
     group = Group()
     task = group.spawn(fails_late, 1)
-    group.join(0.001)
+    start(group)
     dropped = weakref.ref(group)
     del group
     assert (dropped(), repr(task.exception(0))) == (None, "ValueError(1)")
