@@ -400,8 +400,10 @@ async def test_a_failure_leaves_an_iteration_whose_items_wait_for_who_iterates()
     async def work(n):
         if n == 1:
             await taken.wait()
+            await failed.wait()  # or it would be refused: its own end is needed
             await iterating
         if n == 2:
+            failed.set()
             raise ValueError
 
     async def iterate():
@@ -413,7 +415,7 @@ async def test_a_failure_leaves_an_iteration_whose_items_wait_for_who_iterates()
             await anext(stream)
         return "left"
 
-    taken = asyncio.Event()
+    taken, failed = asyncio.Event(), asyncio.Event()
     async with Pool(5) as pool:
         iterating = pool.spawn(iterate)
         assert await iterating == "left"
