@@ -119,9 +119,11 @@ class Election(Driven):
                 if not (wait.is_over() or signals.noted):
                     wait.sleep(left, looks=signals.active or not self.private)
         finally:
-            self._resign(wait)
-            if wait.helper is not None:
-                wait.helper.end()
+            try:
+                self._resign(wait)
+            finally:  # whatever comes
+                if wait.helper is not None:
+                    wait.helper.end()
 
     def take_seat(self) -> Seat | None:
         """For one more helper. Whoever has it has it alone."""

@@ -196,6 +196,7 @@ class Loop(Election):
                 scheduler.go_on()
         try:
             for helper in filter(None, helpers):
+                helper.end()
                 helper.join(_PATIENCE)  # or it would run what is closed now
         finally:
             with held():  # or somebody would wait for what was ended, but never told so

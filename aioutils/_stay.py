@@ -22,6 +22,11 @@ if TYPE_CHECKING:
     from ._steps import Steps
 
 
+def entering(scheduler: Scheduler, manager: AbstractAsyncContextManager[Any]) -> Steps[Any]:
+    """Made as its steps begin, where no signal comes in between: it is entered, or closed."""
+    return (yield from Stay(scheduler, manager).entering())
+
+
 class Stay(Job):
     __slots__ = ("_door", "_leaving", "inside")
 

@@ -18,7 +18,7 @@ from ._later import Later
 from ._options import OnExit, Options
 from ._order import Order
 from ._scheduler import Scheduler
-from ._stay import Stay
+from ._stay import entering
 from ._steps import run
 from .errors import ClosedError
 from .task import Task
@@ -116,11 +116,10 @@ class Tool:
             _work.close(manager)
             raise TypeError(f"{manager!r} is no async context manager (it has no __aenter__)")
         scheduler = self._opened()
-        stay = Stay(scheduler, manager)
         try:
-            return run(stay.entering(), scheduler, _FIX)  # type: ignore[no-any-return]
+            return run(entering(scheduler, manager), scheduler, _FIX)  # type: ignore[no-any-return]
         finally:
-            del self, stay  # the frames of a failure lead to this one
+            del self  # the frames of a failure lead to this one
 
     def cancel(self) -> None:
         """Asks all unfinished tasks to end; what has not started never will.

@@ -34,6 +34,7 @@ from aioutils._interrupted import comes_back
 from aioutils._loop import Loop
 from aioutils._scheduler import Scheduler
 from aioutils._signals import Signals, held
+from aioutils._stay import Stay
 from aioutils._stream import Stream
 from aioutils._waiting import Wait
 
@@ -311,6 +312,34 @@ def test_a_signal_as_a_loop_is_made_leaves_no_loop_behind(monkeypatch):
     with pytest.raises(KeyboardInterrupt):
         group.join(timeout=0)
     group.close()
+
+
+@signals
+def test_a_signal_as_a_context_is_about_to_be_entered_leaves_nothing_that_nobody_awaited(
+    monkeypatch,
+):
+    @contextlib.asynccontextmanager
+    async def manager():
+        log.append("entered")
+        try:
+            yield
+        finally:
+            log.append("left")
+
+    def interrupted(stay, *args):
+        make(stay, *args)
+        signal.raise_signal(signal.SIGINT)
+
+    log, make = [], Stay.__init__
+    with Group() as group:
+        with monkeypatch.context() as patch:
+            patch.setattr(Stay, "__init__", interrupted)
+            with pytest.raises(KeyboardInterrupt):
+                group.enter_async_context(manager())
+        gc.collect()
+        assert log in ([], ["entered", "left"])
+        group.enter_async_context(manager())
+    assert log[-2:] == ["entered", "left"]
 
 
 @signals
