@@ -29,6 +29,15 @@ async def fail_at(bad, n):
 # ---- results ---------------------------------------------------------------------------
 
 
+@tools
+def test_a_sequence_of_the_old_kind_is_a_source_too(tool):
+    class Old:
+        def __getitem__(self, index):
+            return [1, 2, 3][index]
+
+    assert tool().map(double, Old()) == [2, 4, 6]
+
+
 @both
 @tools
 def test_map_returns_the_results_in_the_order_of_the_items(tool, isolate):
