@@ -18,6 +18,8 @@ pytestmark = [
     # What was broken off has an owner no more.
     pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
     pytest.mark.filterwarnings("ignore::ResourceWarning"),
+    # uvloop's own, which waits for the executor to tell a loop that was given up.
+    pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning"),
 ]
 
 
