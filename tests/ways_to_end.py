@@ -1,8 +1,8 @@
 """Ways to let go of a tool, whatever state it is in. `use.held` is all that holds it.
 
-After the `SAFE` ones every task that began has cleaned up, awaits included; after the `UNSAFE` ones
-it has, or there was a ResourceWarning. In `CYCLES` the collector may come to coroutines before the
-tool, and closes them, as Python does.
+After the `SAFE` ones and the `CYCLES` every task that began has cleaned up, awaits included; after
+the `UNSAFE` ones it has, or there was a ResourceWarning. In a cycle the collector comes to what is
+older first, here the tool. Coroutines that were made before it would be closed, as Python does.
 """
 
 import asyncio
