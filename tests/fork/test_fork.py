@@ -71,7 +71,7 @@ def test_closing_in_the_child_leaves_the_parents_wake_ups_alone(script):
     """The child's copy of the loop shares the parent's epoll: closing it deafens the parent."""
     script("""
         group = Group()
-        started = group.spawn(asyncio.sleep, 0.3)
+        started = group.spawn(asyncio.sleep, 60)
         group.join(timeout=0.01)
         def in_child():
             global group, started
@@ -83,9 +83,8 @@ def test_closing_in_the_child_leaves_the_parents_wake_ups_alone(script):
         driver = threading.Thread(target=group.join)
         driver.start()
         time.sleep(0.05)
-        begin = time.monotonic()
         group.spawn(lambda: None).result()      # needs a wake-up from another thread, twice
-        assert time.monotonic() - begin < 0.2
+        started.cancel()                        # and this does: no timer rings before the alarm
         driver.join()
     """)
 
