@@ -124,10 +124,11 @@ def test_a_fork_from_inside_a_task(script):
             print("parent", flush=True)
         def in_child():
             # this code runs on the copy of the parent's running loop: only a thread can drive
-            threading.Thread(target=work).start()
-            thread = threading.Thread(target=work, args=(Pool(2),))
-            thread.start()
-            thread.join()
+            threads = [threading.Thread(target=work, args=[tool]) for tool in (None, Pool(2))]
+            for thread in threads:
+                thread.start()
+            for thread in threads:  # or the child would end before they fail
+                thread.join()
         group.spawn(forking)
         other = group.spawn(asyncio.sleep, 0.05, "other")
         group.join()
