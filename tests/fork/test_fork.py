@@ -180,6 +180,27 @@ def test_the_child_exits_in_silence_with_tools_that_ran(script):
     """)
 
 
+def test_a_worker_in_which_no_exit_function_runs_ends_in_silence(script):
+    """As those of multiprocessing before CPython 3.13; there they are taken out."""
+    script("""
+        import atexit
+        group = Group()
+        def use():
+            work(group)
+            sys.kept = Group()
+            sys.kept.spawn(asyncio.sleep, 3600)
+            sys.kept.spawn(int).result()
+            dual(asyncio.sleep).sync(0)
+            atexit._clear()
+        process = multiprocessing.get_context("fork").Process(target=use)
+        work(group)
+        process.start()
+        work(group)
+        process.join()
+        assert process.exitcode == 0
+    """)
+
+
 @pytest.mark.parametrize("method", ["fork", "spawn", "forkserver"])
 def test_multiprocessing(script, method):
     script(f"""
