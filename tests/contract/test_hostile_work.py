@@ -4,6 +4,7 @@ import asyncio
 import dataclasses
 import gc
 import logging
+import threading
 import time
 import types
 from concurrent.futures import CancelledError
@@ -422,21 +423,22 @@ def test_a_finalizer_may_spawn(tool):
     assert [task.result() for task in spawned] == ["from __del__"] * 3
 
 
-def test_a_finalizer_may_spawn_while_its_tool_closes(tool):
+def test_what_a_finalizer_spawns_while_its_tool_closes_is_cancelled(tool):
     class Spawns:
         def __del__(self):
-            spawned.append(tool.spawn(returns("from __del__")))
+            spawned.append(tool.spawn(until_cancelled(log, started=begun)))
 
     async def holds():
         kept = Spawns()
         await forever()
         del kept
 
-    spawned = []
+    spawned, log, begun = [], [], threading.Event()
     tool.spawn(holds())
     start(tool)
     tool.close()
-    assert len(spawned) == 1 and spawned[0].done()
+    assert len(spawned) == 1 and spawned[0].cancelled()
+    assert log == ["cleaned up"] * begun.is_set()  # it may not have begun
 
 
 @pytest.mark.parametrize("error", [ValueError("mine"), GeneratorExit("mine"), Special("mine")])
@@ -474,6 +476,60 @@ def test_a_cancelled_error_of_its_own_cancels_nobody_else(tool):
     assert first.cancelled() and second.result() == "goes on"
     with pytest.raises(CancelledError):
         first.result()
+
+
+# ---- plain functions, in threads ---------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("kind", "seen"),
+    [
+        (StopIteration, RuntimeError),
+        (StopAsyncIteration, StopAsyncIteration),
+        (GeneratorExit, GeneratorExit),
+        (Special, Special),
+        (MemoryError, MemoryError),
+    ],
+)
+def test_a_function_that_fails_in_a_strange_way_is_a_failure_as_any(tool, kind, seen):
+    error = kind("mine")
+    task = tool.spawn(call_fails, error)
+    good = tool.spawn(asyncio.sleep, 0.001, "good")
+    failure = failures_of(tool)[0]
+    assert failure is task.exception() and type(failure) is seen
+    assert error in (failure, failure.__cause__)
+    assert good.result() == "good"
+    assert tool.take_errors() == []
+
+
+@pytest.mark.parametrize("kind", [SystemExit, KeyboardInterrupt])
+def test_an_exit_raised_by_a_task_in_a_thread_leaves_the_wait_once(tool, kind):
+    def leave():
+        begun.wait(10)
+        raise kind("mine")
+
+    log, begun = [], threading.Event()
+    rest = tool.spawn(until_cancelled(log, started=begun))
+    task = tool.spawn(leave)
+    with pytest.raises(kind, match="mine") as caught:
+        finish(tool)
+    assert (log, len(tool)) == (["cleaned up"], 0)
+    assert rest.cancelled() and task.exception() is caught.value
+    assert not finish(tool) and tool.spawn(returns(2)).result() == 2
+
+
+@pytest.mark.parametrize("kind", [asyncio.CancelledError, CancelledError])
+def test_a_cancelled_error_of_its_own_from_a_function_cancels_nobody_else(tool, kind):
+    task = tool.spawn(call_fails, kind("of its own"))
+    good = tool.spawn(asyncio.sleep, 0.001, "good")
+    assert finish(tool) in (None, ["good"])
+    assert task.cancelled() and good.result() == "good"
+    with pytest.raises(CancelledError):
+        task.result()
+    assert tool.take_errors() == []
+
+
+# ---- a pool of one -----------------------------------------------------------------------
 
 
 def test_everything_works_in_a_pool_of_one():
