@@ -15,6 +15,11 @@ LONG = os.environ.get("AIOUTILS_STRESS") == "long"
 MANY = 10_000 if DEBUG else 100_000
 
 
+def result_and_thread(task):
+    """The task returns who drives it at its end: here, or elsewhere?"""
+    return task.result(), threading.get_ident()
+
+
 def test_four_threads_feed_while_a_fifth_joins_and_joins_once_more(in_thread):
     count, each = [], MANY // 10
 
@@ -60,10 +65,11 @@ def test_the_one_who_waits_longest_takes_over(in_thread):
     with Group() as group:
         task = group.spawn(until_released())
         short = [in_thread(group.join, timeout=0.005 * n) for n in range(1, 4)]
-        last = in_thread(task.result)
+        last = in_thread(result_and_thread, task)
         assert [wait() for wait in short] == [False] * 3
         release.set()
-        assert last() != threading.get_ident()
+        driver, waiter = last()
+        assert driver == waiter
 
 
 def test_when_the_driver_has_what_it_came_for_another_takes_over(in_thread):
@@ -93,8 +99,9 @@ def test_when_the_driver_leaves_his_iteration_another_takes_over(in_thread, way)
 
     async def has_another_wait(n):
         if not others:
-            others.append(in_thread(task.result))
-            await asyncio.sleep(0.05)  # by then it sleeps, as this thread drives
+            others.append(in_thread(result_and_thread, task))
+            while not pool._scheduler.loop._waiting:  # as it does while this thread drives
+                await asyncio.sleep(0.001)
         return n
 
     def leave(stream):
@@ -111,7 +118,8 @@ def test_when_the_driver_leaves_his_iteration_another_takes_over(in_thread, way)
         with contextlib.suppress(ZeroDivisionError):
             leave(pool.imap(has_another_wait, range(1000)))
         release.set()
-        assert others[0]() != threading.get_ident()
+        driver, waiter = others[0]()
+        assert driver == waiter
 
 
 def test_each_of_several_joiners_gets_the_failures(in_thread):
