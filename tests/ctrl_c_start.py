@@ -26,7 +26,18 @@ def shoot(*delays, number=signal.SIGINT, when=None):
     threading.Thread(target=run, daemon=True).start()
 
 
-running = threading.Event()
+def shoot_as(*events):
+    """One for each, as soon as it has come."""
+
+    def run():
+        for event in events:
+            event.wait()
+            os.kill(os.getpid(), signal.SIGINT)
+
+    threading.Thread(target=run, daemon=True).start()
+
+
+running, begun, tidied = threading.Event(), threading.Event(), threading.Event()
 
 
 async def tidy(name="tidy"):
@@ -36,6 +47,7 @@ async def tidy(name="tidy"):
     finally:
         await asyncio.sleep(0.01)
         print(name, "cleaned up")
+        tidied.set()
 
 
 async def stuck():

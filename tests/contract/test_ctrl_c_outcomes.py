@@ -39,9 +39,9 @@ def test_uncaught_it_ends_the_script_with_one_traceback(run_script):
 def test_a_second_one_leaves_a_stuck_clean_up_at_once(script):
     lines = script("""
         group = Group()
-        group.spawn(tidy)
         group.spawn(stuck)
-        shoot(0.02, 0.3, when=running)
+        group.spawn(tidy)
+        shoot_as(running, tidied)
         with interrupted():
             group.join()
     """)
@@ -57,7 +57,7 @@ def test_a_second_one_leaves_a_task_that_swallows_cancellation(script):
         with interrupted(), Pool(2) as pool:
             pool.spawn(swallow)
             pool.spawn(tidy)
-            shoot(0.02, 0.3, when=running)
+            shoot_as(running, tidied)
     """)
     assert lines == ["tidy cleaned up", "KeyboardInterrupt left"]
 
@@ -67,11 +67,12 @@ def test_a_second_one_leaves_a_blocked_loop_and_the_others_clean_up(script, bloc
     lines = script(f"""
         async def blocking():
             await asyncio.sleep(0.01)
+            begun.set()
             {block}
         group = Group()
         group.spawn(tidy)
         group.spawn(blocking)
-        shoot(0.2, 0.2, when=running)
+        shoot(0.2, 0.2, when=begun)
         with interrupted():
             group.join()
     """)
@@ -192,27 +193,30 @@ def test_a_second_one_ends_a_helper_thread_that_is_about_to_start(script):
 def test_functions_in_threads_are_waited_for(script):
     lines = script("""
         def function():
-            running.set()
-            time.sleep(0.3)
+            running.wait()
+            begun.set()
+            tidied.wait()
             print("function ended")
         pool = Pool(2)
         pool.spawn(function)
-        shoot(0.02, when=running)
+        pool.spawn(tidy)
+        shoot_as(begun)
         with interrupted():
             pool.join()
     """)
-    assert lines == ["function ended", "KeyboardInterrupt left"]
+    assert lines == ["tidy cleaned up", "function ended", "KeyboardInterrupt left"]
 
 
 def test_a_second_one_leaves_a_function_that_is_stuck_in_a_thread(script):
     lines = script("""
         def function():
-            running.set()
+            running.wait()
+            begun.set()
             time.sleep(60)  # longer than the test may take: only the second signal ends it
         pool = Pool(2)
         pool.spawn(function)
         pool.spawn(tidy)
-        shoot(0.1, 0.3, when=running)
+        shoot_as(begun, tidied)
         with interrupted():
             pool.join()
         print("and the script can end")
