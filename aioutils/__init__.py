@@ -21,7 +21,7 @@ The layers, each importing only from those below it:
 - _loop, _election, _driven, _owner: what runs a loop, and who drives it
 - _graph, _job: one piece of work, and who waits for whom
 - _waiting, _helper: who sleeps until he is told, and who drives for him
-- _eventloop, _runner, _clock, _place, _work: event loops, their tasks and their clock, the
+- _eventloop, _runner, _clock, _foreign, _place, _work: event loops, their tasks and clock, the
   executors of users, what can be spawned
 - _later, _signals, _handlers, _interrupted, _alarm: what Ctrl-C and other signals do
 - errors, _warnings, _raised: what is raised for misuse, what is warned of, and what exceptions

@@ -1,6 +1,6 @@
 """The event loop that a tool owns: how it is made, and how it ends.
 
-The only file that makes and closes event loops. It, `_runner` and `_clock` look into asyncio's
+The only file that makes and closes event loops. It, `_runner`, `_clock` and `_foreign` look into
 private parts, and one line of `_admission` where a call would cost: each place says why.
 """
 
@@ -15,7 +15,8 @@ from collections.abc import Callable, Coroutine
 from contextvars import Context
 from typing import Any
 
-from ._clock import Standing, with_clock
+from ._clock import Standing
+from ._foreign import with_clock
 from ._raised import is_a
 from ._runner import disown, exhaust, forget, forgotten
 

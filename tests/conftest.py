@@ -11,6 +11,7 @@ import gc
 import logging
 import os
 import re
+import runpy
 import signal
 import subprocess
 import sys
@@ -29,6 +30,7 @@ try:
 except ImportError:  # not on Windows
     uvloop = None
 
+ON_UVLOOP = Path(__file__).with_name("on_uvloop")
 FAILED = pytest.StashKey[bool]()
 
 
@@ -43,21 +45,18 @@ def pytest_configure(config):
 
 
 def run_on_uvloop():
-    """Every tool without a `loop_factory` runs on uvloop: `make test-uvloop`."""
-    take = _eventloop.take
-    _eventloop.take = lambda factory: take(factory or uvloop.new_event_loop)
+    """Every tool without a `loop_factory` runs on uvloop, in the processes that tests start too:
+    `make test-uvloop`."""
+    runpy.run_path(str(ON_UVLOOP / "sitecustomize.py"))
+    others = os.environ.get("PYTHONPATH")
+    os.environ["PYTHONPATH"] = os.pathsep.join([str(ON_UVLOOP), *([others] if others else [])])
 
 
 def pytest_collection_modifyitems(config, items):
     if os.environ.get("AIOUTILS_LOOP") == "uvloop":
-        left_out = [item for item in items if not _depends_on_the_loop(item)]
+        left_out = [item for item in items if item.get_closest_marker("asyncios_loop")]
         items[:] = [item for item in items if item not in left_out]
         config.hook.pytest_deselected(items=left_out)
-
-
-def _depends_on_the_loop(item):
-    """`run_on_uvloop` does not reach into the processes of scripts: they chose their loops."""
-    return not (item.get_closest_marker("asyncios_loop") or "run_script" in item.fixturenames)
 
 
 @pytest.hookimpl(wrapper=True)

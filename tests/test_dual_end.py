@@ -153,6 +153,8 @@ import asyncio, atexit, socket, sys, threading, time, warnings
 from aioutils import *
 
 warnings.filterwarnings("ignore", "this call blocks the event loop", RuntimeWarning)
+if "uvloop" in sys.modules:  # it tells nobody of its connections, so who could cut them?
+    warnings.filterwarnings("ignore", "unclosed resource|loop is closed", ResourceWarning)
 kept, started = [], threading.Event()
 
 @dual

@@ -8,13 +8,12 @@ import gc
 import itertools
 import logging
 import os
+import runpy
 import sys
 import threading
 import traceback
 import warnings
 from pathlib import Path
-
-from aioutils import _eventloop
 
 sys.path.append(str(Path(__file__).parents[1]))  # for what all tests share
 
@@ -47,8 +46,7 @@ class Complaints(logging.Handler):
 def on_uvloop():
     import uvloop
 
-    take = _eventloop.take
-    _eventloop.take = lambda factory: take(factory or uvloop.new_event_loop)
+    runpy.run_path(str(Path(__file__).parents[1] / "on_uvloop" / "sitecustomize.py"))
     return uvloop.new_event_loop
 
 
