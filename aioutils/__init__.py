@@ -17,7 +17,7 @@ The layers, each importing only from those below it:
 - _scheduler, _cancelling, _admission, _completion, _roster, _bound, _lane, _order, _stay,
   _failures, _options: who waits, who runs, who is done, and what the tool was told
 - _threads: worker threads for plain functions
-- _lease, _turn: the slot that a task lends while it waits, and its way back
+- _lease, _loan, _turn: the slot that a task lends while it waits, and its way back
 - _loop, _election, _driven, _owner: what runs a loop, and who drives it
 - _graph, _job: one piece of work, and who waits for whom
 - _waiting, _helper: who sleeps until he is told, and who drives for him

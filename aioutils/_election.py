@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import weakref
 from typing import TYPE_CHECKING, Self
 
 from ._driven import Driven
@@ -28,7 +29,7 @@ from ._waiting import Hold, Wait, now
 
 if TYPE_CHECKING:
     from ._job import Job
-    from ._lease import Lend
+    from ._loan import Loan
     from ._owner import Worker
 
 
@@ -45,7 +46,10 @@ class Election(Driven):
         self._drivers_thread = 0
         self._waiting: list[Wait] = []
         self.blocked_by: Job | None = None  # what waits in it, for another loop
-        self.callers: list[Lend] = []  # functions that wait on it, and keep their slots for that
+        # Of functions that wait on it for their own work, and of those on it that wait.
+        self.callers: list[Loan] = []
+        self.waits: list[Loan] = []
+        self.tenants: list[weakref.ref[Job]] = []  # the functions that called last
         self.lost: list[str] = []  # whose tasks a host left unfinished as it closed it
         self._seat: Seat | None = None  # of who helped last
         _all.add(self)

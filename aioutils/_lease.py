@@ -12,20 +12,17 @@ change on the loop of their task.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Generator
-from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
-from functools import partial
+from contextlib import suppress
 
 from ._graph import Driving, Hook, check, enter, leave
 from ._job import Job, at_once
+from ._loan import Loan
 from ._loop import Loop
 from ._place import asked_to_end, knows, lending
 from ._runner import current as current
-from ._turn import Return, Turn
+from ._turn import Turn
 from ._waiting import AnyOf, Waitable, Waking
 from .errors import DeadlockError, cancelled
-
-Lend = Callable[[], AbstractContextManager[None]]
 
 
 def block(loop: Loop, target: Waitable, timeout: float | None, fix: str) -> bool:
@@ -50,19 +47,15 @@ def block(loop: Loop, target: Waitable, timeout: float | None, fix: str) -> bool
     own = here if isinstance(me, Hook) else me._lane.scheduler.loop
     assert own is not None
     outer = None if here is None else here.blocked_by  # of a signal handler in such a wait
-    lend = partial(_lent, me, own, None if here is own else lending())
+    loan = Loan(me, own, None if here is own else lending(), None if target.lends else loop)
     driving = Driving(loop)
     enter(me, target, fix, here, driving)
     try:
-        if target.lends:
-            with lend():
-                ended = loop.wait(goal, timeout, job=me)
-        else:
-            loop.callers.append(lend)
-            try:
-                ended = loop.wait(goal, timeout, job=me)
-            finally:
-                loop.callers.remove(lend)
+        try:
+            loan.begin()
+            ended = loop.wait(goal, timeout, job=me)
+        finally:
+            loan.end()
         if asked is not None:
             heed(target)
         return ended
@@ -71,7 +64,7 @@ def block(loop: Loop, target: Waitable, timeout: float | None, fix: str) -> bool
             here.blocked_by = outer
         leave(me, target, driving)
         # The frames of a failure lead to this one.
-        del me, own, here, loop, driving, target, lend, goal, asked
+        del me, own, here, loop, driving, target, loan, goal, asked
 
 
 def heed(target: Waitable) -> Waitable | None:
@@ -88,32 +81,6 @@ def heed(target: Waitable) -> Waitable | None:
         finally:
             del target, asked
     return asked
-
-
-@contextmanager
-def _lent(job: Job, own: Loop, thread: Lend | None) -> Generator[None, None, None]:
-    """While a job waits in sync code: its slot and its thread, unless it blocks its own loop; and
-    those of the functions that wait on its loop for a call, which is their own work."""
-    with ExitStack() as stack:
-        for lend in tuple(own.callers):
-            stack.enter_context(lend())
-        if thread is not None:
-            stack.enter_context(_lent_slot(job, own, thread))
-        yield
-
-
-@contextmanager
-def _lent_slot(job: Job, own: Loop, thread: Lend) -> Generator[None, None, None]:
-    lane = job._lane
-    lane.scheduler.post(lambda: job._lane.lend(job))  # its lane may be another one by then
-    with thread():  # until the slot is back, which one in the thread's line may hold
-        try:
-            yield
-        finally:
-            back = Return(job)
-            if not back.reached():
-                lane.scheduler.post(back.ask)
-                own.wait(back, job=job)
 
 
 def refuse(loop: Loop, target: Waitable, fix: str) -> None:

@@ -21,6 +21,7 @@ from collections.abc import Callable, Generator
 from concurrent.futures import Executor, Future
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from contextvars import Context
+from functools import partial
 from typing import Any
 
 from ._job import Job
@@ -65,15 +66,14 @@ class Place:
         return submission
 
     @contextmanager
-    def lending(self) -> Generator[None, None, None]:
-        """While a function waits in one of the threads."""
-        me = threading.get_ident()
-        self._waiting.append(me)
+    def lending(self, thread: int) -> Generator[None, None, None]:
+        """While a function waits in this one of the threads."""
+        self._waiting.append(thread)
         try:
             self._move_one()
             yield
         finally:
-            self._waiting.remove(me)
+            self._waiting.remove(thread)
 
     def leave(self, submission: Submission) -> None:
         """A call that ran elsewhere has ended."""
@@ -230,7 +230,7 @@ _here = _Here()
 def lending() -> Callable[[], AbstractContextManager[None]]:
     """What lends the calling thread, from whatever thread, if it is one of an executor's."""
     place = _here.place
-    return nullcontext if place is None else place.lending
+    return nullcontext if place is None else partial(place.lending, threading.get_ident())
 
 
 def asked_to_end() -> Asked | None:

@@ -6,9 +6,13 @@ All of it happens on the loop of the job; a function's thread waits there for it
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from ._job import Job
 from ._waiting import Moment
+
+if TYPE_CHECKING:
+    from ._loan import Loan
 
 
 class Turn(Moment):
@@ -39,17 +43,17 @@ class Return(Moment):
     """A plain function in a worker thread wants the slot back that it lent; unless it was given
     up: then its tool may be closed, and nobody there to answer."""
 
-    __slots__ = ("_asked", "_job", "_turn")
+    __slots__ = ("_asked", "_job", "_loan", "_turn")
 
-    def __init__(self, job: Job) -> None:
+    def __init__(self, loan: Loan) -> None:
         super().__init__()
-        self._job = job
+        self._loan, self._job = loan, loan.job
         self._turn: Turn | None = None
         self._asked = False
 
     def ask(self) -> None:
         """On the loop."""
-        self._turn = self._job._lane.take_back(self._job)
+        self._turn = self._loan.look()
         self._asked = True
         if self._turn is None:
             self.tell()
