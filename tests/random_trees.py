@@ -10,7 +10,7 @@ import random
 import threading
 import time
 from concurrent.futures import CancelledError
-from contextlib import contextmanager, suppress
+from contextlib import asynccontextmanager, contextmanager, suppress
 
 from on_a_loop import wait_for
 
@@ -239,6 +239,37 @@ async def by_task_group(node, tasks):
     return [wait.result()[0] for wait in waits]
 
 
+@asynccontextmanager
+async def tasks_that_await(tasks):
+    """What waits on behalf of a node that goes on may let one more run: none does."""
+    waits = [asyncio.create_task(directly(None, [task])) for task in tasks]
+    try:
+        yield waits
+    finally:
+        for wait in waits:
+            wait.cancel()
+        if waits:
+            await asyncio.wait(waits)
+
+
+async def by_create_task(node, tasks):
+    async with tasks_that_await(tasks) as waits:
+        return [(await wait)[0] for wait in reversed(waits)]
+
+
+async def by_as_completed(node, tasks):
+    async with tasks_that_await(tasks) as waits:
+        return [(await wait)[0] for wait in asyncio.as_completed(waits, timeout=node.patience)]
+
+
+async def by_wait(node, tasks):
+    async with tasks_that_await(tasks) as waits:
+        left = waits
+        while left:
+            _, left = await asyncio.wait(left, return_when=asyncio.FIRST_COMPLETED)
+        return [wait.result()[0] for wait in waits]
+
+
 async def by_imap(node):
     if not node.children:
         return 0
@@ -283,6 +314,9 @@ WAYS = {
         by_wait_for,
         by_timeout,
         by_task_group,
+        by_create_task,
+        by_as_completed,
+        by_wait,
         *MAPPED[:2],
     ],
     function: [by_result, by_a_pool_of_its_own, by_map],
