@@ -7,6 +7,7 @@ part, and is interrupted again and again while it drives or waits, as by Ctrl-C.
 import asyncio
 import contextlib
 import faulthandler
+import itertools
 import os
 import random
 import signal
@@ -26,7 +27,8 @@ class Crowd:
         self.begun = self.ended = self.spawned = self.told = 0
         self.calls = self.interrupts = self.sent = self.handled = 0
         self.interruptible = False
-        self.failures, self.raised, self.seen = [], set(), set()
+        self.numbers_of_failures = itertools.count()
+        self.failures, self.raised, self.seen = [], {}, set()  # by their texts
 
     # ---- what they have it do
 
@@ -38,8 +40,8 @@ class Crowd:
             if rng.random() < 0.2:
                 self.spawn(self.work, rng)
             if rng.random() < 0.05:
-                error = ValueError("drawn")
-                self.raised.add(error)
+                error = ValueError(f"the {next(self.numbers_of_failures)}th")
+                self.raised[repr(error)] = error
                 raise error
             return 1
         finally:
@@ -60,6 +62,13 @@ class Crowd:
     def tell(self, _):
         with self.lock:
             self.told += 1
+
+    def see(self, error):
+        """One of a task, several, or one with notes of others."""
+        errors = error.exceptions if isinstance(error, ExceptionGroup) else [error]
+        self.seen.update(map(repr, errors))
+        notes = [note for error in errors for note in getattr(error, "__notes__", ())]
+        self.seen.update(text for text in tuple(self.raised) if any(text in note for note in notes))
 
     # ---- what each of them does
 
@@ -82,10 +91,8 @@ class Crowd:
             self.wait(rng, task)
         except (TimeoutError, CancelledError):
             pass
-        except ValueError as error:
-            self.seen.add(error)
-        except ExceptionGroup as errors:
-            self.seen.update(errors.exceptions)
+        except (ValueError, ExceptionGroup) as error:
+            self.see(error)
 
     def wait(self, rng, task):
         way = rng.choice(("join", "join", "short join", "result", "short result", "cancel", "poll"))
@@ -124,10 +131,8 @@ class Crowd:
                     self.interrupts += 1
                 except (TimeoutError, CancelledError):
                     pass
-                except ValueError as error:
-                    self.seen.add(error)
-                except ExceptionGroup as errors:
-                    self.seen.update(errors.exceptions)
+                except (ValueError, ExceptionGroup) as error:
+                    self.see(error)
                 finally:
                     self.interruptible = False
         finally:
