@@ -19,6 +19,8 @@ WEIGHTS = {
     "spawn": 3,
     "map": 2,
     "imap": 2,
+    "apply": 1,
+    "call": 1,
     "completed": 1,
     "put": 1,
     "enter": 1,
@@ -51,8 +53,8 @@ def draw_plan(draw, name):
         elif draw.mood.calm and way in CANCELLING:
             way = "look"
         works = ()
-        if way in ("map", "imap"):
-            works = tuple(draw.items(name, n)) if draw.tools.mappers else ()
+        if way in ("map", "imap", "apply", "call"):
+            works = tuple(draw.items(way, name, n)) if draw.tools.mappers else ()
         elif way == "spawn":
             works = tuple(draw.work(name, n, k) for k in range(rng.randint(1, 3)))
         elif way == "enter":
@@ -132,6 +134,12 @@ class Actions(Iterations):
     def spawn(self, action):
         for work in action.works:
             self.bodies.spawn(work)
+
+    def apply(self, action):
+        self.bodies.apply(action.works)
+
+    def call(self, action):
+        self.bodies.call(action.works)
 
     def put(self, action):
         for number in self.tools.yielders:

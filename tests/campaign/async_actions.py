@@ -46,6 +46,12 @@ class AsyncActions(Actions):
     async def apoll(self, action):
         await self.await_end(action.tool, 0)
 
+    async def aapply(self, action):
+        await asyncio.to_thread(self.apply, action)
+
+    async def acall(self, action):
+        await asyncio.to_thread(self.call, action)
+
     async def apause(self, action):
         await asyncio.sleep(action.fraction * 0.002)
 

@@ -9,6 +9,8 @@ from bodies import Bodies
 from on_a_loop import wait_for
 from works import Boom
 
+from aioutils import DeadlockError, WrongLoopError, dual
+
 
 class AsyncBodies(Bodies):
     def __init__(self, tools, ledger):
@@ -26,6 +28,10 @@ class AsyncBodies(Bodies):
                 await self.clean_up(work)
                 if work.fails_late:
                     self.ledger.fail(work, late=True)
+
+    @dual
+    async def dual(self, work):
+        return await self.coroutine(work)
 
     async def flow(self, work):
         self.ledger.begin(work)
@@ -95,17 +101,23 @@ class AsyncBodies(Bodies):
                 await (wait_for(wait, 0.001) if step.way == "wait_for" else wait)
 
     async def scope(self, step):
-        """A tool of the work's own; what runs there has ended as its block is left."""
+        """A tool of the work's own; what runs there has ended as its block is left, unless that
+        was refused: one that blocks a loop waits for this work."""
         number = step.works[0].tool
         way = WAYS[int(step.number * len(WAYS))]
+        refused = False
         try:
             async with self.tools[number]:
                 await self.blocks.wait(number, step.works, way)
         except BaseExceptionGroup as errors:
             self.ledger.see(errors)
             raise errors.exceptions[0] from None
+        except (DeadlockError, WrongLoopError):
+            refused = True
+            raise
         finally:
-            self.ledger.check_over(self.ledger.spawned(number))
+            if not refused:
+                self.ledger.check_over(self.ledger.spawned(number))
 
     async def see(self, work, other, lent=False):
         """Awaits another work's task; that it was cancelled is no reason to end."""

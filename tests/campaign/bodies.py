@@ -5,10 +5,11 @@ import contextlib
 import itertools
 import time
 from concurrent.futures import CancelledError
+from functools import partial
 
 from works import Boom, failure_of
 
-from aioutils import ClosedError, DeadlockError, WrongLoopError
+from aioutils import ClosedError, DeadlockError, WrongLoopError, on
 
 
 class Bodies:
@@ -17,7 +18,9 @@ class Bodies:
         self.puts = itertools.count()
 
     def of(self, work):
-        return getattr(self, work.kind)
+        body = getattr(self, work.kind)
+        elsewhere = work.kind == "function" and work.tool in self.tools.elsewhere
+        return on(self.tools.executor, body) if elsewhere else body
 
     def spawn(self, work):
         """False: the tool was closed meanwhile."""
@@ -31,6 +34,8 @@ class Bodies:
             ledger.promise(ledger.may_be_closed(), "closed by nobody:", repr(error))
             return False
         ledger.works.append(work)
+        if work.calls_back:
+            work.task.add_done_callback(partial(ledger.called_back, work))
         return True
 
     def put(self, number, tool):
@@ -65,7 +70,7 @@ class Bodies:
             raise
         except Boom as error:
             work.outcome, work.failure = "raised", failure_of(error)
-            if work.task is not None:
+            if work.is_task():
                 self.ledger.failed.append(work.failure)
             raise
         finally:
@@ -88,7 +93,8 @@ class Bodies:
                 closed = self.ledger.may_be_closed()
                 self.ledger.promise(closed, "closed by nobody:", repr(error))
             else:
-                may_be_refused = may_be_refused or self.ledger.may_be_refused
+                self.ledger.refused = True
+                may_be_refused = may_be_refused or self.ledger.may_be_refused or work.called
                 self.ledger.promise(may_be_refused, work, "refused:", repr(error))
 
     def conclude(self, work):
@@ -129,12 +135,39 @@ class Bodies:
         elif step.way in ("map", "break"):
             with self.waiting(work):
                 self.map_blocking(work, step)
+        elif step.way == "apply":
+            with self.waiting(work):
+                self.apply(step.works)
+        elif step.way == "call":
+            with self.waiting(work):
+                self.call(step.works, by=work)
         elif not self.take_at_once(work, step):
             works = [one for one in step.works if self.spawn(one)]
             for one in reversed(works) if step.way == "backwards" else works:
                 with self.waiting(work):
                     seconds = 0.001 if step.way == "wait_for" else None
                     self.ledger.check_result(one, one.task.result(seconds))
+
+    def apply(self, works):
+        """One whose caller is cancelled goes on, as a task does whose result nobody awaits."""
+        for work in works:
+            self.ledger.works.append(work)
+            work.applied = True
+            try:
+                result = self.tools[work.tool].apply(self.of(work), [work])
+                self.ledger.check_result(work, result)
+            except Boom as error:
+                failed = failure_of(error) == work.failure
+                self.ledger.promise(failed, work, "raised", repr(error))
+                raise
+            self.ledger.check_over([work])
+
+    def call(self, works, by=None):
+        """On the loop of this thread's sync calls, which is that of no tool."""
+        for work in works:
+            self.ledger.works.append(work)
+            with self.ledger.iterating((work,), by=by):
+                self.ledger.check_result(work, self.dual.sync(work))
 
     def map_blocking(self, work, step):
         works, tool = step.works, self.tools[step.works[0].tool]

@@ -8,33 +8,35 @@ class Draw:
     LONELY = ("sleep", "put", "swallow", "elder")
     # Those that wait for what they spawned.
     WAITING = ("await", "backwards", "gather", "wait_for", "group", "block")
-    # Those whose works are of one kind, in one tool.
-    MAPPED = ("map", "break")
+    # Those whose works are of one kind, in one tool, and have no tasks.
+    MAPPED = ("map", "break", "apply", "call")
 
     def __init__(self, rng, tools, mood):
         self.rng, self.tools, self.mood = rng, tools, mood
 
     def ways(self, kind, deeper):
         ways = ["sleep", "sleep", "put", "elder"]
-        if kind == "coroutine":
+        if kind in ("coroutine", "dual"):
             ways.append("swallow")
         if deeper:
             ways += ["leave", "leave", "leave" if self.mood.calm else "cancel"]
-            if kind == "coroutine":
+            if kind in ("coroutine", "dual"):
                 ways += [*self.WAITING, "scope"]
                 if not self.mood.functions:
                     ways.remove("block")  # another thread drives meanwhile
             elif kind == "function":
                 ways += ["await", "backwards", "wait_for"]
             if self.tools.mappers and kind != "flow":
-                ways += self.MAPPED
+                ways += self.MAPPED if kind == "function" else ("map", "break")
         return ways
 
     def kind_for(self, tool):
         kinds = ["coroutine"] * 6 + ["function"] * 2 * self.mood.functions
         return self.rng.choice(kinds + ["flow"] * (tool in self.tools.yielders))
 
-    def kind_of_items(self):
+    def kind_of_items(self, way):
+        if way == "call":
+            return "dual"
         kinds = ("coroutine", "coroutine", "function" if self.mood.functions else "coroutine")
         return self.rng.choice(kinds)
 
@@ -59,9 +61,9 @@ class Draw:
         """Some of one tool."""
         return tuple(Work(self, (*number, n), tool, depth=1) for n in range(self.rng.randint(1, 2)))
 
-    def items(self, *number):
+    def items(self, way, *number):
         """Some for one map."""
         tool = self.tool(mapper=True)
-        kind = self.kind_of_items()
+        kind = self.kind_of_items(way)
         count = self.rng.randint(0, 6)
         return [Work(self, (*number, n), tool, depth=2, kind=kind) for n in range(count)]

@@ -21,7 +21,8 @@ class Ledger(Promises, logging.Handler):
         self.tools = tools
         self.guard = threading.Lock()
         self.works = []  # spawned or mapped, in order of spawning
-        self.raised, self.seen = set(), set()  # numbers of failures
+        # Numbers of failures; what was only logged has reached nobody.
+        self.raised, self.seen, self.logged = set(), set(), set()
         self.failed = []  # those of tasks, in order
         self.kept = None  # or a list of the failures themselves
         self.running, self.most = Counter(), Counter()  # of each tool
@@ -31,9 +32,10 @@ class Ledger(Promises, logging.Handler):
         self.line = defaultdict(list)  # numbers in that order
         self.cut_short = set()  # tools of which an iteration ended early
         self.closing = set()
-        self.may_be_refused = self.alone = False
+        self.may_be_refused = self.alone = self.refused = False
         self.entered = 0
         self.sources = set()  # that began, and were not closed yet
+        self.held = set()  # of iterations that can't be dropped
         self.broken = []
 
     # ---- what happens
@@ -97,21 +99,27 @@ class Ledger(Promises, logging.Handler):
     def see(self, error):
         """What reached somebody: itself, those that it holds, those on its notes."""
         with self.guard:
-            self._see(error)
+            self._see(error, self.seen)
 
-    def _see(self, error):
+    def _see(self, error, numbers):
         if self.kept is not None:
             self.kept.append(error)
-        self.seen.add(failure_of(error))
+        numbers.add(failure_of(error))
         for note in getattr(error, "__notes__", ()):
-            self.seen.update(other for other in self.raised if repr(Boom(other)) in note)
+            numbers.update(other for other in self.raised if repr(Boom(other)) in note)
         if isinstance(error, BaseExceptionGroup):
             for one in error.exceptions:
-                self._see(one)
+                self._see(one, numbers)
 
     def emit(self, record):
         if record.exc_info is not None:
-            self.see(record.exc_info[1])
+            with self.guard:
+                self._see(record.exc_info[1], self.logged)
+
+    def called_back(self, work, task):
+        with self.guard:
+            work.callbacks += 1
+        self.promise(task is work.task and task.done(), work, "called back with", task)
 
     @contextlib.contextmanager
     def expecting(self, tool):
@@ -126,5 +134,6 @@ class Ledger(Promises, logging.Handler):
             self.see(error)
             self.promise(self.may_be_closed(), "closed by nobody:", repr(error))
         except (DeadlockError, WrongLoopError) as error:
+            self.refused = True
             self.see(error)
             self.promise(self.may_be_refused, "refused:", repr(error))

@@ -61,6 +61,7 @@ class Program:
             self.ledger.check()
         finally:
             log.removeHandler(self.ledger)
+            self.tools.shut_down()
         assert not self.ledger.broken, "\n".join(self.ledger.broken)
 
     def follow(self, plan):
@@ -85,9 +86,10 @@ class Program:
                 thread.join()
 
     def left(self):
-        """Tools that have something to do, or to hand out."""
+        """Tools that have something to do, to tell, or to hand out."""
         open_ones = [n for n in self.tools.numbers if not self.tools[n]._scheduler.closed]
-        if any(len(self.tools[n]) for n in open_ones):
+        joined = [n for n in open_ones if n in self.tools.mappers]
+        if any(len(self.tools[n]) for n in open_ones) or any(self.tools[n].errors for n in joined):
             return open_ones
         return [n for n in open_ones if (order := self.tools[n]._scheduler.order) and order.ready()]
 

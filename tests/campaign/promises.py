@@ -35,7 +35,7 @@ class Promises:
 
     def failed_fast(self):
         raised = [work for work in tuple(self.works) if work.outcome == "raised"]
-        return any(work.task is not None and self._is_strict(work.tool) for work in raised)
+        return any(work.is_task() and self._is_strict(work.tool) for work in raised)
 
     def _is_strict(self, tool):
         return self.tools.on_error[tool] == "cancel"
@@ -48,13 +48,16 @@ class Promises:
         what it waits for is broken off if it is cancelled, as an item if its call fails.
         """
         refused = swallowed = False
+        elsewhere = self.may_be_refused or works[0].called
         try:
             yield
         except (DeadlockError, WrongLoopError):
             refused = True  # what is left was cancelled, and can't be waited for
+            if self.kept is not None:
+                self.held.add(works)  # by the frames of the refusal, if it was that of the end
             raise
         except CancelledError as error:
-            swallowed = self.may_be_refused  # what ended it goes before a refusal
+            swallowed = elsewhere  # what ended it goes before a refusal
             with_it = by is not None and (by.task is None or was_asked(by.task))
             by_failure = with_it or not self.mood.calm or self.failed_fast()
             self.promise(by_failure, "was cancelled by nobody:", repr(error))
@@ -63,10 +66,10 @@ class Promises:
                 self.promise(self.failed[0] not in unseen, "not raised:", self.failed[0])
             raise
         except ClosedError:
-            swallowed = self.may_be_refused  # likewise: an item that never began
+            swallowed = elsewhere  # likewise: an item that never began
             raise
         except Boom as error:
-            swallowed = self.may_be_refused
+            swallowed = elsewhere
             if self.mood.strict and tool is not None and not fails(error, works):
                 spawned = self.spawned(tool)
                 if fails(error, spawned):
@@ -120,10 +123,12 @@ class Promises:
             self._check_limit(tool)
             self._check_results(tool)
         self._check_failures()
-        self.promise(not self.sources, "not closed: the sources of", self.sources)
+        left = self.sources - self.held
+        self.promise(not left, "not closed: the sources of", left)
 
     def _check_task(self, work):
         task = work.task
+        self.promise(work.callbacks == work.calls_back, work, "called back", work.callbacks)
         self.promise(task.done() and task not in self.tools[work.tool], work, "goes on:", task)
         if not work.begun or work.outcome == "cancelled":
             self.promise(task.cancelled(), work, work.outcome, task)
@@ -138,7 +143,14 @@ class Promises:
                 self.see(error)
         for work in self.works:
             if work.outcome == "raised":
-                self.promise(work.failure in self.seen, "lost:", work, work.failure)
+                logged = work.failure in self.logged and self.may_be_only_logged(work)
+                told = logged or work.failure in self.seen
+                self.promise(told, "lost:", work, work.failure)
+
+    def may_be_only_logged(self, work):
+        """By a tool that was left with it (closed early, dropped, its iteration broken off), or
+        beside the cancellation of who has called it."""
+        return work.called or work.tool in self.closing | self.cut_short | self.tools.scopes
 
     def _check_limit(self, number):
         limit = self.tools.limit(number, "function")

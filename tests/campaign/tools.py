@@ -1,6 +1,7 @@
 """The tools of a program, drawn from the seed: one to three, some of which share a loop."""
 
 import weakref
+from concurrent.futures import ThreadPoolExecutor
 
 from aioutils import Group, OrderedYielder, Pool, Yielder
 
@@ -12,6 +13,7 @@ class Tools(list):
     def __init__(self, rng, ledger_of, mood):
         super().__init__()
         self.homes, self.on_error, self._limits = [], [], []
+        self.executors = []
         for number in range(1 if mood.strict else rng.choice((1, 1, 2, 2, 3))):
             within = rng.choice((None, *self, *self)) if self else None
             kind = rng.choice((Group, Pool) if mood.strict else KINDS)
@@ -21,6 +23,8 @@ class Tools(list):
         self.yielders = [n for n in self.numbers if isinstance(self[n], Yielder)]
         self.mappers = [n for n in self.numbers if n not in self.yielders]
         self.scopes = set()
+        self.executor = ThreadPoolExecutor(2)  # of the functions of some tools, all of them
+        self.elsewhere = {n for n in self.numbers if rng.random() < 0.2}
 
     def _draw(self, rng, kind, number, within, ledger_of, on_error):
         size = rng.randint(1, 5)
@@ -28,6 +32,9 @@ class Tools(list):
         options["on_error"] = on_error
         if on_error == "call":
             options["on_error"] = lambda task: ledger_of().see(task.exception())
+        if rng.random() < 0.2:
+            options["executor"] = ThreadPoolExecutor(size)
+            self.executors.append(options["executor"])
         if kind is Group:
             options["threads"] = size
         else:
@@ -62,9 +69,15 @@ class Tools(list):
         return dropped
 
     def limit(self, number, kind):
-        """How many works of this kind may run at once; None: any number."""
+        """How many works of this kind may run at once; None: any number. A dual function is
+        called by who wants its result, not by the tool."""
         functions_only, size = self._limits[number]
-        return None if functions_only and kind != "function" else size
+        limited = not functions_only or (kind == "function" and number not in self.elsewhere)
+        return size if limited and kind != "dual" else None
+
+    def shut_down(self):
+        for executor in (self.executor, *self.executors):
+            executor.shutdown()
 
     def is_ordered(self, number):
         return isinstance(self[number], OrderedYielder)

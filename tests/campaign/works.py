@@ -25,13 +25,17 @@ class Step(NamedTuple):
 
 
 class Work:
-    def __init__(self, draw, number, tool, depth=0, kind=None, elder=None):
+    def __init__(self, draw, number, tool, depth=0, kind=None, elder=None, called=False):
         rng = draw.rng
         self.number, self.tool, self.elder = number, tool, elder
         self.kind = kind or draw.kind_for(tool)
+        self.called = called or self.kind == "dual"  # it may run on the loop of who called it
         self.fails = rng.random() < draw.mood.failing
         self.fails_late = rng.random() < draw.mood.failing / 2
         self.result = None if rng.random() < 0.1 else number
+        self.applied = False  # a task that only `apply` knows
+        self.calls_back = rng.random() < 0.3
+        self.callbacks = 0
         self.clean_up = rng.choice((None, None, 0, 0.001))
         self.children = []
         self.steps = [self._step(draw, depth) for _ in range(rng.choice((0, 1, 1, 2, 3)))]
@@ -46,7 +50,7 @@ class Work:
         if way in draw.LONELY:
             return Step(way, (), rng.choice((0, 0, 0.0005, 0.002)))
         if way in draw.MAPPED:
-            kind = draw.kind_of_items()
+            kind = draw.kind_of_items(way)
             tools = [draw.tool(mapper=True)] * rng.randint(1, 5)
         elif way == "scope":
             kind, tools = None, [draw.tools.scope(rng, self.tool)] * rng.randint(1, 3)
@@ -59,12 +63,16 @@ class Work:
             if elder is not None and draw.waits_badly(tool, elder.tool):
                 elder = None
             number = (*self.number, len(self.children))
-            works.append(Work(draw, number, tool, depth + 1, kind, elder))
+            works.append(Work(draw, number, tool, depth + 1, kind, elder, self.called))
             if kind is None:
                 self.children.append(works[-1])
             else:
                 self.children.append(None)  # an item has no task that could be waited for
         return Step(way, tuple(works), rng.random())
+
+    def is_task(self):
+        """Not so an item of a map, or what is called through dual."""
+        return self.applied or self.task is not None
 
     def __repr__(self):
         return f"{self.kind} {self.number}"
