@@ -50,7 +50,7 @@ demo: $(V)/.installed
 test: $(V)/.installed
 	$(PY) -P $(PYTEST)
 
-# What runs in other processes chose its loop there: scripts (tests/conftest.py leaves them out), benchmarks, examples.
+# Scripts that tests start run there as well; benchmarks and examples choose their own loops.
 test-uvloop: $(V)/.installed
 	AIOUTILS_LOOP=uvloop $(PY) -P $(PYTEST) --ignore=tests/docs --ignore=tests/test_benchmarks.py
 
