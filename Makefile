@@ -50,9 +50,10 @@ demo: $(V)/.installed
 test: $(V)/.installed
 	$(PY) -P $(PYTEST)
 
-# Scripts that tests start run there as well; benchmarks and examples choose their own loops.
+# Scripts that tests start run there as well; benchmarks and examples choose their own loops. libuv does not survive a
+# fork from inside of its loop.
 test-uvloop: $(V)/.installed
-	AIOUTILS_LOOP=uvloop $(PY) -P $(PYTEST) --ignore=tests/docs --ignore=tests/test_benchmarks.py
+	AIOUTILS_LOOP=uvloop $(PY) -P $(PYTEST) $(patsubst %,--ignore=tests/%,docs fork test_benchmarks.py)
 
 # In asyncio's debug mode, as Python warns of whatever it can.
 test-dev: $(V)/.installed

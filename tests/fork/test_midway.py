@@ -37,8 +37,6 @@ FORKING = """
 """
 
 
-# On uvloop what it was about to do runs in the child too: nobody can reach it. See README.
-@pytest.mark.asyncios_loop
 @pytest.mark.parametrize(
     ("ends", "outcome"),
     [
@@ -439,7 +437,6 @@ assert group.join()
     assert lines == ["executor"]
 
 
-@pytest.mark.asyncios_loop
 def test_what_the_loop_was_about_to_do_is_the_parents(script):
     lines = script(
         FORKING.format(ends="return 1", tool="group")

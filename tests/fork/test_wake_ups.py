@@ -24,11 +24,11 @@ def test_what_is_handed_out_in_the_child_wakes_nobody_in_the_parent(script, kind
         next(results)       # both pause now
         loop = y._scheduler.loop._event_loop
         def in_child():
-            ready = list(getattr(loop, "_ready", ()))  # uvloop does not tell
+            ready = list(loop._ready)
             for n in range(20):
                 y.put(n)
             assert len(list(results)) >= 20
-            assert list(getattr(loop, "_ready", ())) == ready and y._scheduler.order.backlog() == 0
+            assert list(loop._ready) == ready and y._scheduler.order.backlog() == 0
         fork(in_child)()
         assert len(list(results)) == 8
     """)
