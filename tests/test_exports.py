@@ -8,6 +8,8 @@ import sys
 from importlib import metadata, resources
 from pathlib import Path
 
+import pytest
+
 import aioutils
 
 CHECKOUT = Path(__file__).parents[1]
@@ -46,6 +48,7 @@ def test_every_public_name_has_a_docstring():
     assert [name for name in aioutils.__all__ if not getattr(aioutils, name).__doc__] == []
 
 
+@pytest.mark.asyncios_loop  # a script on uvloop begins with aioutils imported
 def test_only_the_standard_library_is_imported(run_script):
     """Every module, not only what `import aioutils` reaches."""
     modules = [f"aioutils.{module.name}" for module in pkgutil.iter_modules(aioutils.__path__)]
