@@ -23,7 +23,7 @@ from pathlib import Path
 
 import pytest
 
-from aioutils import Group, _eventloop, _signals, _sync_calls, dual
+from aioutils import Group, _eventloop, _signals, _source, _sync_calls, dual
 
 try:
     import uvloop
@@ -180,6 +180,12 @@ def run_script(tmp_path):
         return done
 
     return run
+
+
+@pytest.fixture
+def quick_pulls(monkeypatch):
+    """However slow the machine is, no item takes its time: as many are pulled as there is room."""
+    monkeypatch.setattr(_source, "now", lambda: 0.0)
 
 
 @pytest.fixture

@@ -61,6 +61,7 @@ async def test_a_coroutine_that_is_closed_as_it_waits_for_an_item_ends_and_so_do
 
 
 @on_a_loop
+@pytest.mark.usefixtures("quick_pulls")
 async def test_aclose_of_an_iterator_waits_for_the_clean_up_of_what_it_cancels():
     async def item(n):
         return n if n == 0 else await until_cancelled(log)
@@ -352,6 +353,7 @@ async def test_cancelled_again_as_it_cleans_up_an_iteration_is_cancelled_once():
 
 
 @on_a_loop
+@pytest.mark.usefixtures("quick_pulls")
 async def test_who_closes_an_iteration_whose_items_wait_for_him_is_refused_and_they_are_cancelled():
     async def wait_for_who_closes(n):
         try:

@@ -158,6 +158,7 @@ def test_several_calls_on_one_pool_go_on_side_by_side(method, size):
 
 @methods
 @pytest.mark.parametrize("size", [1, 2, 5])
+@pytest.mark.usefixtures("quick_pulls")
 def test_calls_inside_the_body_and_inside_items(method, size):
     async def total(n):
         return sum([m async for m in getattr(pool, method)(same, range(n), buffer=1)])
@@ -173,6 +174,7 @@ def test_calls_inside_the_body_and_inside_items(method, size):
 
 @methods
 @pytest.mark.parametrize("ends", ["close", "break", "cancel", "wait"])
+@pytest.mark.usefixtures("quick_pulls")
 def test_what_is_held_back_ends_with_its_call_or_its_pool(method, ends):
     run = Counting(100)
     with Pool(4) as pool:

@@ -137,6 +137,7 @@ def test_an_item_that_cancels_its_own_task_does_not_cancel_the_next(isolate, how
     assert how != "raised" or cancelled == list(range(0, 30, 5))
 
 
+@pytest.mark.usefixtures("quick_pulls")
 def test_the_items_in_line_after_one_that_swallowed_the_end_of_the_pool_never_start():
     pool, started = Pool(1), []
 

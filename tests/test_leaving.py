@@ -121,6 +121,7 @@ async def test_a_failure_in_a_map_goes_before_a_cancellation_that_comes_as_the_r
 
 
 @on_a_loop
+@pytest.mark.usefixtures("quick_pulls")
 async def test_a_cancellation_as_an_iteration_cleans_up_leaves_the_other_tasks_alone():
     async def item(n):
         if n:

@@ -204,6 +204,7 @@ def test_a_failure_cancels_the_rest_of_the_call_and_lets_it_clean_up(method, iso
 
 
 @both
+@pytest.mark.usefixtures("quick_pulls")
 def test_what_fails_beside_the_first_rides_on_it_as_a_note(isolate):
     pool = Pool(3)
     with pytest.raises(ValueError, match="0") as caught:

@@ -49,6 +49,7 @@ async def test_a_stream_is_driven_by_one_thread(isolate):
 
 
 @on_a_loop
+@pytest.mark.usefixtures("quick_pulls")
 async def test_it_ends_as_soon_as_nothing_is_under_way():
     with Pool(3) as pool:
         results = pool.imap(before_and_after, range(3))

@@ -157,6 +157,7 @@ async def test_a_map_on_the_wrong_loop_never_starts_its_items():
     await pool.aclose()
 
 
+@pytest.mark.usefixtures("quick_pulls")
 def test_an_iteration_that_is_closed_on_the_wrong_loop_goes_on():
     async def item(n):
         if n > 0:

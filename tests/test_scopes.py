@@ -243,6 +243,7 @@ async def numbers():
     ],
     ids=["async iterable", "imap"],
 )
+@pytest.mark.usefixtures("quick_pulls")
 def test_on_exit_refuse_names_the_line_of_whatever_was_begun(begin):
     tool, *begun = begin()
     with pytest.raises(UnfinishedError) as refused, tool:

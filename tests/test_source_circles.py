@@ -139,6 +139,7 @@ def test_what_an_item_gives_is_waited_for_beside_a_source_that_waits_for_who_wai
 
 @both
 @pytest.mark.parametrize("size", [2, 5])
+@pytest.mark.usefixtures("quick_pulls")
 def test_an_item_that_ends_the_iteration_that_pulls_it_is_refused_by_name(size, isolate):
     async def item(n):
         await asyncio.sleep(0)
@@ -154,6 +155,7 @@ def test_an_item_that_ends_the_iteration_that_pulls_it_is_refused_by_name(size, 
     assert "object at" not in str(refused.value)
 
 
+@pytest.mark.usefixtures("quick_pulls")
 def test_one_that_waits_for_many_names_three_of_them():
     async def item(n):
         if n == 4:

@@ -52,6 +52,7 @@ def test_a_source_s_failure_rides_on_that_of_an_item_before_it(way, source, isol
 @methods
 @sources
 @pytest.mark.parametrize("way", ["break", "close"])
+@pytest.mark.usefixtures("quick_pulls")
 def test_a_source_s_failure_is_logged_when_its_iteration_is_left(
     way, source, method, isolate, caplog
 ):
@@ -76,6 +77,7 @@ def test_a_source_s_failure_is_logged_when_its_iteration_is_left(
 @sources
 @pytest.mark.parametrize("way", ["break", "aclose"])
 @on_a_loop
+@pytest.mark.usefixtures("quick_pulls")
 async def test_a_source_s_failure_is_logged_when_its_iteration_is_left_in_async_code(
     way, source, isolate, caplog
 ):
@@ -112,6 +114,7 @@ async def test_a_source_s_failure_is_logged_when_its_iteration_is_cancelled(
 
 
 @sources
+@pytest.mark.usefixtures("quick_pulls")
 def test_a_source_s_failure_is_logged_where_a_dropped_iteration_can_t_be_cleaned_up(
     source, caplog, monkeypatch
 ):

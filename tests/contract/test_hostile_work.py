@@ -442,6 +442,7 @@ def test_what_a_finalizer_spawns_while_its_tool_closes_is_cancelled(tool):
 
 
 @pytest.mark.parametrize("error", [ValueError("mine"), GeneratorExit("mine"), Special("mine")])
+@pytest.mark.usefixtures("quick_pulls")
 def test_a_consumer_that_raises_leaves_with_its_own_exception(error):
     log = []
 

@@ -236,6 +236,7 @@ def test_a_task_that_iterates_a_source_that_awaits_it(own, method, first):
 @pytest.mark.parametrize("isolate", [True, False])
 @pytest.mark.parametrize("method", ["imap", "imap_unordered"])
 @pytest.mark.parametrize("first", ["items", "consumer"])
+@pytest.mark.usefixtures("quick_pulls")
 def test_a_task_that_iterates_items_that_await_it(isolate, method, first):
     """Each of them awaits it, and so nobody can give the next result."""
 

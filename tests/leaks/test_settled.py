@@ -164,6 +164,7 @@ WAITS = [
 
 
 @pytest.mark.parametrize("wait", WAITS)
+@pytest.mark.usefixtures("quick_pulls")
 def test_what_its_tasks_drop_is_closed_when_a_wait_ends(wait):
     work = Work()
     tool = wait(work)
@@ -177,6 +178,7 @@ async def on_a_running_loop(wait, work):
 
 
 @pytest.mark.parametrize("wait", WAITS)
+@pytest.mark.usefixtures("quick_pulls")
 def test_where_a_loop_runs_too(wait):
     work = Work()
     tool = asyncio.run(on_a_running_loop(wait, work))
