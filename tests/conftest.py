@@ -39,9 +39,15 @@ def pytest_configure(config):
         uvloop.new_event_loop().close()  # for its signals libuv opens a pipe, once a process
     if os.environ.get("AIOUTILS_LOOP") == "uvloop":
         run_on_uvloop()
+    logging.getLogger("asyncio").addFilter(_is_not_about_the_machine)  # pytest keeps all records
     # Started in the background of a shell, SIGINT is ignored, by the scripts that tests start too.
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def _is_not_about_the_machine(record):
+    """That a callback was slow, in debug mode."""
+    return not record.getMessage().startswith("Executing ")
 
 
 def run_on_uvloop():
@@ -71,16 +77,14 @@ def pytest_runtest_makereport(item, call):
 
 
 class _Records(logging.Handler):
-    """What logger `asyncio` warns of, except slow callbacks: those are about the machine."""
+    """What logger `asyncio` warns of."""
 
     def __init__(self):
         super().__init__(logging.WARNING)
         self.messages = []
 
     def emit(self, record):
-        message = record.getMessage()
-        if not message.startswith("Executing "):
-            self.messages.append(message)
+        self.messages.append(record.getMessage())
 
 
 def _descriptors():

@@ -112,6 +112,26 @@ def test_where_no_loop_can_be_made_the_tasks_stay(factory):
     assert (group.join(), task.result()) == (True, "result")
 
 
+def test_an_async_generator_that_is_let_go_is_closed(factory):
+    closed = []
+
+    async def numbers():
+        try:
+            yield 1
+            yield 2
+        finally:
+            await asyncio.sleep(0)
+            closed.append(asyncio.get_running_loop())
+
+    async def first():
+        async for number in numbers():
+            return number, asyncio.get_running_loop()
+
+    with Group(loop_factory=factory) as group:
+        number, loop = group.spawn(first).result()
+    assert (number, closed) == (1, [loop])
+
+
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs os.fork")
 def test_a_forked_child_asks_the_factory_again(run_script):
     done = run_script("""
