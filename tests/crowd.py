@@ -10,6 +10,7 @@ import faulthandler
 import itertools
 import os
 import random
+import re
 import signal
 import threading
 import time
@@ -67,8 +68,9 @@ class Crowd:
         """One of a task, several, or one with notes of others."""
         errors = error.exceptions if isinstance(error, ExceptionGroup) else [error]
         self.seen.update(map(repr, errors))
-        notes = [note for error in errors for note in getattr(error, "__notes__", ())]
-        self.seen.update(text for text in tuple(self.raised) if any(text in note for note in notes))
+        for error in errors:
+            for note in getattr(error, "__notes__", ()):
+                self.seen.update(re.findall(r"ValueError\('the \d+th'\)", note))
 
     # ---- what each of them does
 
@@ -125,16 +127,17 @@ class Crowd:
             while time.monotonic() < self.until:
                 task = self.spawn(self.work, rng)
                 try:
-                    self.interruptible = True
-                    self.wait(rng, task)
+                    try:
+                        self.interruptible = True
+                        self.wait(rng, task)
+                    finally:
+                        self.interruptible = False
                 except KeyboardInterrupt:
                     self.interrupts += 1
                 except (TimeoutError, CancelledError):
                     pass
                 except (ValueError, ExceptionGroup) as error:
                     self.see(error)
-                finally:
-                    self.interruptible = False
         finally:
             sender.join()
             signal.signal(signal.SIGINT, before)
