@@ -19,10 +19,10 @@ def tools():
         yield pool, inner
 
 
-def spawned(tool):
+def spawned(tool, count=2):
     """Waits until another thread has spawned a task there, and gives it time to wait for that."""
     give_up = time.monotonic() + 5
-    while len(tool) < 2:
+    while len(tool) < count:
         assert time.monotonic() < give_up
         time.sleep(0.001)
     time.sleep(0.01)
@@ -55,6 +55,30 @@ def test_a_function_has_its_slot_when_its_call_is_over_whatever_waits_on(tools):
 
     pool.spawn(parent).result(timeout=10)
     assert began.is_set()
+    assert bodies.most == 1
+
+
+def test_what_waited_for_a_call_goes_on_in_the_slot_of_who_calls(tools):
+    pool, inner = tools
+    bodies, late = Bodies(), []
+
+    def body():
+        with bodies:
+            time.sleep(0.02)
+
+    def child():
+        late.append(pool.spawn(body))
+
+    def wait():
+        pool.spawn(child).result()
+        body()
+
+    @dual
+    async def call():
+        await inner.spawn(wait)
+
+    pool.spawn(lambda: call.sync()).result(timeout=10)
+    late[0].result(timeout=10)
     assert bodies.most == 1
 
 
@@ -244,6 +268,60 @@ def test_what_a_function_left_lends_no_slot_of_the_next_one(relay):
         task.result(timeout=10)
     assert bodies.most == 1
     relay.go.set()
+
+
+def test_nor_does_what_begins_to_wait_when_the_function_has_ended(tools):
+    pool, inner = tools
+    bodies, began, ended = Bodies(), threading.Event(), threading.Event()
+
+    def wait():
+        began.set()
+        ended.wait()
+        return pool.spawn(str, "child").result()
+
+    @dual
+    async def leave():
+        inner.spawn(wait)
+        while not began.is_set():
+            await inner.wait(0.001)
+
+    @dual
+    async def body():
+        with bodies:
+            await asyncio.sleep(0.02)
+
+    def parent():
+        if not ended.is_set():
+            ended.set()
+            spawned(pool, 4)
+        body.sync()
+
+    pool.spawn(leave.sync).result(timeout=10)
+    tasks = [pool.spawn(parent) for _ in range(3)]
+    for task in tasks:
+        task.result(timeout=10)
+    assert bodies.most == 1
+
+
+def test_an_executor_has_its_thread_when_what_waited_for_a_call_is_over():
+    bodies = Bodies()
+
+    def body():
+        with bodies:
+            time.sleep(0.01)
+
+    with ThreadPoolExecutor(1) as executor, Group(executor=executor) as group, Group() as inner:
+
+        @dual
+        async def call():
+            await inner.spawn(lambda: group.spawn(int).result())
+            group.spawn(body)
+            with bodies:
+                await asyncio.sleep(0.02)
+
+        group.spawn(lambda: call.sync())
+        assert group.join(10)
+        assert bodies.most == 1
 
 
 def test_an_executors_thread_is_lent_until_the_slot_of_the_caller_is_back():

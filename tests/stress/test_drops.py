@@ -52,8 +52,6 @@ class Said:
 
     def log(self, record):
         """A filter: what it has heard goes no further, as pytest keeps all records."""
-        if record.name == "asyncio" and record.getMessage().startswith("Executing "):
-            return False  # debug mode on a slow machine
         error = record.exc_info[1] if record.exc_info else None
         errors = error.exceptions if isinstance(error, ExceptionGroup) else [error]
         unseen = record.name == "aioutils" and {type(error) for error in errors}
@@ -139,9 +137,11 @@ def test_a_tool_that_was_used_and_dropped_leaves_nothing(end, ways, kind, said):
         keep_a_loop()
         assert grown(before, most=2) == {}
         more_objects, more_allocated = kept()
-    if LONG:  # else some caches are not yet full
+    if LONG:
         assert more_objects - objects < MOST_OBJECTS.get(end, 50)
         assert more_allocated - allocated < MOST_BYTES.get(end, 200 * HALF)
+    else:  # some caches are not yet full
+        assert more_allocated - allocated < 2_000_000
 
 
 @pytest.mark.parametrize("dev", [False, True], ids=["plain", "dev"])
