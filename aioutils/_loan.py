@@ -63,16 +63,16 @@ class Loan:
     def end(self) -> None:
         """Returns when it has its slot again, and so have its callers, whose work goes on now. One
         in the line of a thread may hold a slot: threads are lent until then."""
+        above: list[Loan] = []
         with held():
-            above = self._above()
-            for loan in above:
-                loan._returning.append(None)
+            self._hold_threads(above)
             self._is_on = False
             with suppress(ValueError):  # it never began, or this is the child of a fork
                 self._own.waits.remove(self)
             if self._loop is not None:
                 with suppress(ValueError):
                     self._loop.callers.remove(self)
+            self._hold_threads(above)  # who began to call meanwhile may have found the wait on
             slots = [(loan, slot) for loan in above if (slot := loan._ask()) is not None]
         try:
             for loan, slot in slots:
@@ -89,6 +89,13 @@ class Loan:
         for loan in found:
             found += [caller for caller in tuple(loan._own.callers) if caller not in found]
         return found
+
+    def _hold_threads(self, above: list[Loan]) -> None:
+        """Adds those that may lend for it, and keeps their threads lent."""
+        for loan in self._above():
+            if loan not in above:
+                loan._returning.append(None)
+                above.append(loan)
 
     def _is_needed(self) -> bool:
         return not self.job.reached() and self._is_awaited()

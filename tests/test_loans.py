@@ -9,7 +9,8 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from test_lending_dual import Bodies
 
-from aioutils import Group, Pool, dual
+from aioutils import Group, Pool, _lease, dual
+from aioutils._loan import Loan
 
 
 @pytest.fixture
@@ -301,6 +302,71 @@ def test_nor_does_what_begins_to_wait_when_the_function_has_ended(tools):
     for task in tasks:
         task.result(timeout=10)
     assert bodies.most == 1
+
+
+def test_who_calls_as_the_only_wait_of_the_loop_ends_keeps_his_slot(monkeypatch):
+    bodies, waits, made = Bodies(), [], []
+    ends, called, went_on = threading.Event(), threading.Event(), threading.Event()
+
+    class Slow(Loan):
+        """That of the wait, which is held where it has asked who lends for it."""
+
+        def _above(self):
+            above = super()._above()
+            if not (self._is_on and self.job in waits):
+                return above
+            if self._has_begun:
+                ends.set()
+                called.wait(5)
+                time.sleep(0.02)
+            self._has_begun = True
+            return above
+
+        _has_begun = False
+
+    monkeypatch.setattr(_lease, "Loan", Slow)
+
+    @dual
+    async def items():
+        yield "first"
+        called.set()
+        await asyncio.to_thread(went_on.wait, 5)
+        with bodies:
+            await asyncio.sleep(0.05)
+        yield "second"
+
+    def wait():
+        other.spawn(time.sleep, 0.05).result()
+
+    def body():
+        with bodies:
+            time.sleep(0.05)
+
+    @dual
+    async def call():
+        waits.append(inner.spawn(wait))
+        await waits[0]
+        pool.spawn(body)
+        went_on.set()
+        with bodies:
+            await asyncio.sleep(0.05)
+
+    def make():
+        made.append(items.sync())
+        assert next(made[0]) == "first"
+        call.sync()
+
+    def take():
+        assert ends.wait(5)
+        with contextlib.closing(made[0]) as iterator:
+            assert next(iterator) == "second"
+
+    with Pool(2) as pool, Group() as inner, Group() as other:
+        pool.spawn(make)
+        pool.spawn(take)
+        assert pool.join(10)
+    assert ends.is_set() and called.is_set()
+    assert bodies.most == 2
 
 
 def test_an_executor_has_its_thread_when_what_waited_for_a_call_is_over():
