@@ -50,12 +50,12 @@ class Loan:
     def begin(self) -> None:
         own, loop = self._own, self._loop
         with held():
-            roots = [root for caller in tuple(own.callers) for root in caller._roots]
-            self._roots = roots or own.tenants or [weakref.ref(self.job)]
+            roots = [root for caller in tuple(own.callers) for root in caller._line()]
+            self._roots = _alive(roots or own.tenants) or [weakref.ref(self.job)]
             self._is_on = True
             own.waits.append(self)
             if loop is not None:
-                loop.tenants = self._roots
+                loop.tenants = self._line()
                 loop.callers.append(self)
             for loan in self._above():
                 loan._look_again()
@@ -82,6 +82,10 @@ class Loan:
                 for loan in above:
                     loan._returning.pop()
                     loan._lend_thread()
+
+    def _line(self) -> list[weakref.ref[Job]]:
+        """The function that calls, and those whose work that is: it may outlive them."""
+        return [weakref.ref(self.job), *self._roots]
 
     def _above(self) -> list[Loan]:
         """Itself, and those for which it may be why they lend."""
@@ -158,3 +162,10 @@ class Loan:
             return None
         self.job._lane.scheduler.post(slot.ask)
         return slot
+
+
+def _alive(roots: list[weakref.ref[Job]]) -> list[weakref.ref[Job]]:
+    """Each once; if all have ended, one of these."""
+    jobs = [(root(), root) for root in roots]
+    alive = {id(job): root for job, root in jobs if job is not None and not job.reached()}
+    return list(alive.values()) or roots[:1]

@@ -251,6 +251,36 @@ def test_one_of_two_that_call_on_a_loop_leaves_it(relay):
     assert relay.pool.spawn(lambda: both.sync()).result(timeout=10) == "child"
 
 
+def test_what_a_function_left_lends_its_slot_while_it_calls(tools):
+    pool, inner = tools
+    began, ended = threading.Event(), threading.Event()
+
+    def child():
+        return pool.spawn(str, "child").result()
+
+    @dual
+    async def call():
+        return await inner.spawn(child)
+
+    def left():
+        began.set()
+        ended.wait()
+        return call.sync()
+
+    @dual
+    async def leave():
+        task = pool.spawn(left)
+        while not began.is_set():
+            await pool.wait(0.001)
+        tasks.append(task)
+
+    tasks = []
+    with Group() as group:
+        group.spawn(leave.sync).result(timeout=10)
+        ended.set()
+        assert tasks[0].result(timeout=5) == "child"
+
+
 def test_what_a_function_left_lends_no_slot_of_the_next_one(relay):
     bodies = Bodies()
 
