@@ -11,6 +11,7 @@ import os
 import runpy
 import sys
 import threading
+import time
 import traceback
 import warnings
 from pathlib import Path
@@ -71,11 +72,13 @@ def run(seed, factory, watchdog, complaints):
 
 
 def threads_left():
-    """Of ours; one that was busy as its tool closed has a moment to end."""
-    threads = [thread for thread in threading.enumerate() if thread.name.startswith("aioutils")]
-    for thread in threads:
-        thread.join(1)
-    return [thread for thread in threads if thread.is_alive()]
+    """Of ours; one that is about to start, or was busy as its tool closed, has a moment to end."""
+    give_up = time.monotonic() + 1
+    while True:
+        threads = [thread for thread in threading.enumerate() if thread.name.startswith("aioutils")]
+        if not threads or time.monotonic() > give_up:
+            return threads
+        time.sleep(0.001)
 
 
 def main(first, count=1):
