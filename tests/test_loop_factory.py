@@ -132,6 +132,28 @@ def test_an_async_generator_that_is_let_go_is_closed(factory):
     assert (number, closed) == (1, [loop])
 
 
+def test_an_async_generator_that_outlives_its_loop_is_let_go_in_silence(factory):
+    kept = []
+
+    async def numbers():
+        yield 1
+        yield 2
+
+    async def begin():
+        kept.append(numbers())
+        return await anext(kept[0])
+
+    async def drop():  # where the loop can't be run: it is only closed
+        tools.clear()
+        return factory.made[0].is_closed()
+
+    tools = [Group(loop_factory=factory)]
+    assert tools[0].spawn(begin).result() == 1
+    assert asyncio.run(drop())
+    kept.clear()
+    gc.collect()
+
+
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs os.fork")
 def test_a_forked_child_asks_the_factory_again(run_script):
     done = run_script("""
