@@ -41,10 +41,11 @@ async def test_they_leave_no_thread_behind_and_stop_nobody(eventually):
             threads.append((begun, threading.get_ident()))
 
     rng, before = random.Random(16), signal.signal(signal.SIGALRM, ring)
-    threads = []
+    threads, rounds = [], 0
     try:
         with Group() as group:
-            for _ in range(200):
+            while rounds < 200 or len(threads) <= 100:  # so many had begun as the alarm rang
+                rounds += 1
                 group.spawn(cleans_up)
                 with pytest.raises(Alarm):
                     signal.setitimer(signal.ITIMER_REAL, 0.0003 + rng.random() * 0.001)
@@ -54,5 +55,4 @@ async def test_they_leave_no_thread_behind_and_stop_nobody(eventually):
     finally:
         signal.signal(signal.SIGALRM, before)
     eventually(lambda: not helpers(), 5)
-    assert len(threads) > 100
     assert all(begun == ended for begun, ended in threads)
