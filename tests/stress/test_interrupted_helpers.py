@@ -55,4 +55,5 @@ async def test_they_leave_no_thread_behind_and_stop_nobody(eventually):
     finally:
         signal.signal(signal.SIGALRM, before)
     eventually(lambda: not helpers(), 5)
+    assert len(threads) > 100
     assert all(begun == ended for begun, ended in threads)
