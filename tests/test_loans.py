@@ -281,6 +281,46 @@ def test_what_a_function_left_lends_its_slot_while_it_calls(tools):
         assert tasks[0].result(timeout=5) == "child"
 
 
+def test_so_it_does_for_what_begins_to_wait_between_two_of_its_calls(tools):
+    pool, inner = tools
+    began, ended, waits, go = (threading.Event() for _ in range(4))
+
+    def child():
+        waits.set()
+        go.wait()
+        return pool.spawn(str, "child").result()
+
+    @dual
+    async def first():
+        children.append(inner.spawn(child))
+        while not waits.is_set():
+            await inner.wait(0.001)
+
+    @dual
+    async def second():
+        return await children[0]
+
+    def left():
+        began.set()
+        ended.wait()
+        first.sync()
+        go.set()
+        spawned(pool)
+        return second.sync()
+
+    @dual
+    async def leave():
+        tasks.append(pool.spawn(left))
+        while not began.is_set():
+            await pool.wait(0.001)
+
+    tasks, children = [], []
+    with Group() as group:
+        group.spawn(leave.sync).result(timeout=10)
+        ended.set()
+        assert tasks[0].result(timeout=5) == "child"
+
+
 def test_what_a_function_left_lends_no_slot_of_the_next_one(relay):
     bodies = Bodies()
 
