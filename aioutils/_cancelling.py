@@ -49,6 +49,7 @@ class Cancelling(Admission):
         with self._lock:
             if job._state is not WAITING:
                 return False
+            self._blame(job)
             job._state = CANCELLED  # but it counts until those who wait for it were told
         _work.close(job._work)
         job._work = job._context = None
@@ -94,6 +95,13 @@ class Cancelling(Admission):
     def was_asked(self, job: Job | None) -> bool:
         return self._asked is not None and job in self._asked
 
+    def _blame(self, job: Job) -> None:
+        """If a failure ends the rest now, a call of `map` or `imap` whose item is cancelled by that
+        raises the failure, whoever else has seen it by then."""
+        cause, order = self.failures.cause, job._order
+        if cause is not None and order is not None and order is not self.order:
+            order.blame(job, cause)
+
     def _note(self, job: Job, *, told: bool) -> None:
         with self._lock:
             if self._asked is None:
@@ -138,6 +146,8 @@ class Cancelling(Admission):
 
     def _cancel_running(self, job: Job, again: bool) -> None:
         runner = job._runner
+        if job._state is RUNNING:
+            self._blame(job)
         if runner is not None:
             self._note(job, told=True)
             if isinstance(runner, Hosted) and not again:

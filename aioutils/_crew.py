@@ -36,6 +36,7 @@ class Crew(Each):
         self._whole = self._buffer == sys.maxsize  # all results are wanted, none of them first
         self._halted = False  # by a failure
         self._context = copy_context()
+        self._nobody: Any = _Nobody(self.order)
 
     def room(self) -> int:
         """Some more than can run are pulled, so that a worker finds its next item at hand."""
@@ -102,7 +103,7 @@ class Crew(Each):
         self._fresh += 1
         context = self._context.copy()
         worker = Job(self._lane, self._work_off(context), context, self._name)
-        worker._order = _nobody
+        worker._order = self._nobody
         self._workers.add(worker)
         worker.watch(partial(self._leave, worker))
         self._scheduler.submit(worker)
@@ -115,15 +116,22 @@ class Crew(Each):
         if self._fresh > self._hired:  # it never started. No call: another thread may hire
             self._fresh = self._hired
         if worker._state is CANCELLED or self._scheduler.was_asked(worker):
-            self._cancel_items()  # the pool was cancelled, and they are what it has left
+            self._cancel_items(worker)  # the pool was cancelled, and they are what it has left
+        self.order.causes.pop(worker, None)
         if not (self._refill() or self._items):
             self.order.tell()  # it may have been the last
 
-    def _cancel_items(self) -> None:
+    def _cancel_items(self, worker: Job) -> None:
         while self._items:
             item = self._items.popleft()
-            item._state = CANCELLED
+            self._cancel_item(item, worker)
             self.order.end(item)
+
+    def _cancel_item(self, item: Item, worker: Job | None) -> None:
+        cause = None if worker is None else self.order.causes.get(worker)
+        if cause is not None:
+            self.order.blame(item, cause)
+        item._state = CANCELLED
 
     async def _work_off(self, context: Context) -> None:
         self._fresh -= 1
@@ -160,7 +168,7 @@ class Crew(Each):
         loop = self._scheduler.loop
         given_up = loop is None or not loop.is_here()
         if is_a(error, asyncio.CancelledError):
-            item._state = CANCELLED
+            self._cancel_item(item, current.get())
             return given_up or self._scheduler.was_asked(current.get())
         if given_up or is_a(error, KeyboardInterrupt, SystemExit):
             item._state = CANCELLED
@@ -204,12 +212,12 @@ class _Nobody:
 
     buffer = None
 
+    def __init__(self, order: Order) -> None:
+        self.blame = order.blame
+
     def spawn(self, job: Job) -> None: ...
     def end(self, job: Job) -> None: ...
     def lose(self, job: Job) -> None: ...
-
-
-_nobody: Any = _Nobody()
 
 
 def _changed(before: Context) -> bool:

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable
 from concurrent.futures import CancelledError
 from contextlib import suppress
 from typing import Any, Literal, NoReturn
+from weakref import ref
 
 from . import _work
 from ._job import FAILED, Job
@@ -29,6 +30,7 @@ class Failures:
     def __init__(self, on_error: OnError = "continue") -> None:
         self.on_error: OnError = on_error
         self.failing: bool = False  # fast: the first failure has come, and is to be raised
+        self._first: ref[Job] | None = None  # that one; its frames may lead to who keeps this
         self.failed: int = 0  # jobs, whoever has seen it: some may fail with the same exception
         # Of how many jobs was told before, and of how many that failed; and how many there were as
         # the last join ended. What failed by then and was seen since is not counted again.
@@ -52,8 +54,15 @@ class Failures:
             else:
                 return False
         self.add(job)
+        if self.cause is None:
+            self._first = ref(job)
         self.failing = True
         return True
+
+    @property
+    def cause(self) -> Job | None:
+        """The failure that ends the rest, until somebody raises it."""
+        return self._first() if self.failing and self._first is not None else None
 
     def add(self, job: Job) -> None:
         """One that nobody has seen, or whom it was handed out to in vain."""

@@ -27,8 +27,7 @@ class Hand:
     plain = True  # what is done is handed out as it is
     raises = True  # the failure of another task that ended the rest, and this call with it
     tells = True  # of it
-    failed_fast: bool = False  # it did
-    _stand_in: BaseException | None = None  # for the failure, which was on its way then
+    failed_fast: bool = False  # it did, and ends the rest of the tool just now
 
     def __init__(self, scheduler: Scheduler, order: Order) -> None:
         self._scheduler = scheduler
@@ -80,11 +79,8 @@ class Hand:
 
     def ride(self, error: BaseException) -> None:
         """What failed beside `error` in the same call becomes its notes; or it stays among the
-        tool's errors, if nobody would read them. Raises the failure that `error` stands for."""
+        tool's errors, if nobody would read them."""
         failures = self._scheduler.failures
-        if error is self._stand_in:
-            self._stand_in = None
-            failures.raise_of(failures.jobs(), self._scheduler)
         if passes_unseen(error):
             return
         others = failures.take() if self.failed_fast else failures.take_of(self._order)
@@ -95,16 +91,13 @@ class Hand:
         failures = self._scheduler.failures
         if job._state is CANCELLED:
             heed(job)  # who iterates may be cancelled with it
-            if not (self.raises and failures.failing) or self._asks_for_task():
+            cause = self._order.causes.pop(job, None)
+            if cause is None or not self.raises or self._asks_for_task():
                 if self._scheduler.closer is None:
                     return cancelled(f"{job!r}")
                 return ClosedError(f"{job!r}: {self._scheduler!r} was closed meanwhile")
-            self.failed_fast = True
-            first = next(iter(failures.jobs()), None)
-            if first is None:  # a task that awaited it has seen it, and is about to fail with it
-                self._stand_in = cancelled(f"{job!r}")
-                return self._stand_in
-            job = first
+            self.failed_fast = failures.cause is cause
+            job = cause
         failures.see(job)
         return job.error()
 

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 class Order(Moment):
     """What both have in common: `finished` is the line of those whose turn it is."""
 
-    __slots__ = ("awaited", "buffer", "ended", "finished", "taken", "told")
+    __slots__ = ("awaited", "buffer", "causes", "ended", "finished", "taken", "told")
 
     def __init__(self) -> None:
         super().__init__()
@@ -31,6 +31,7 @@ class Order(Moment):
         self.taken: int = 0
         self.buffer: int | None = None  # of imap: results that may wait; then no item starts
         self.awaited: set[Job] = set()  # functions of a group's imap that run in no thread any more
+        self.causes: dict[Job, Job] = {}  # what was cancelled for the sake of which failure
         self.finished: deque[Job] = deque()
         self.told: bool = False  # whoever waits, since he last looked
 
@@ -57,6 +58,10 @@ class Order(Moment):
         self.awaited.add(job)
         job.watch(partial(self.awaited.discard, job))
         self.tell()
+
+    def blame(self, job: Job, cause: Job) -> None:
+        """The job is cancelled for the sake of that failure."""
+        self.causes.setdefault(job, cause)
 
     def lose(self, job: Job) -> None:
         """In the child of a fork: a job that goes on in the parent only, and is cancelled here."""
@@ -101,6 +106,7 @@ class Order(Moment):
 
     def clear(self) -> None:
         """What has ended until now is not handed out."""
+        self.causes.clear()  # whose frames may lead to who keeps this
         while self.take() is not None:
             pass
 

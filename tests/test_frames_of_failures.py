@@ -200,6 +200,24 @@ async def fails_late(n):
             raise ValueError(n)
 
 
+@pytest.mark.parametrize("isolate", [True, False])
+@pytest.mark.parametrize("method", ["imap", "imap_unordered"])
+def test_a_failure_that_ended_an_iteration_is_in_no_cycle_with_that(method, isolate):
+    class Local:
+        pass
+
+    def iterate():
+        local = Local()
+        with Pool(3, on_error="cancel") as pool:
+            pool.spawn(fails(0.01))
+            results = getattr(pool, method)(asyncio.sleep, [60, 60], isolate=isolate)
+            with contextlib.suppress(ValueError):
+                list(results)
+        return weakref.ref(local)
+
+    assert iterate()() is None
+
+
 @pytest.mark.parametrize("way", ["break", "close"])
 def test_a_tool_whose_iteration_left_failing_clean_ups_is_cleaned_up_as_it_is_dropped(way):
     group = Group()

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import gc
 import weakref
+from concurrent.futures import CancelledError
 
 import pytest
 from four_tools import fails, finish, forever, returns, start, until_cancelled
@@ -279,6 +280,137 @@ def test_a_failure_that_a_task_passes_on_is_what_ends_a_map(make, method, world)
                 asyncio.run(collect())
         assert caught.value.__context__ is None or not caught.value.__suppress_context__
         group.join()
+
+
+async def ends_slowly(_):
+    try:
+        await forever()
+    finally:
+        await asyncio.sleep(0.01)
+
+
+@pytest.mark.parametrize("isolate", [True, False])
+@pytest.mark.parametrize("method", ["map", "imap", "imap_unordered"])
+def test_the_failure_that_ends_two_iterations_is_raised_in_both(make, method, isolate):
+    """In whichever order: the one in a task of another tool is told of it first."""
+
+    async def iterates():
+        with pytest.raises(KeyError) as caught:
+            async for _ in group.imap(until_cancelled, [[]], isolate=isolate):
+                pass
+        return caught.value
+
+    with make(on_error="cancel") as group, Group(within=group) as other:
+        task = other.spawn(iterates())
+        group.spawn(after(3, fails(KeyError("first"))))
+        with pytest.raises(KeyError) as caught:
+            list(getattr(group, method)(ends_slowly, range(2), isolate=isolate))
+        assert caught.value is task.result()
+        assert group.join() and other.join()
+
+
+def test_the_failure_that_ends_the_iterations_of_two_threads_is_raised_in_both(make, in_thread):
+    def iterates():
+        begun.append(group.imap(ends_slowly, [1]))
+        with pytest.raises(KeyError) as caught:
+            list(begun[-1])
+        return caught.value
+
+    begun = []
+    with make(on_error="cancel") as group:
+        group.spawn(asyncio.sleep, 0.2).add_done_callback(lambda _: group.spawn(fails(KeyError())))
+        threads = [in_thread(iterates) for _ in range(3)]
+        errors = {id(wait()) for wait in threads}
+        assert len(begun) == 3 and len(errors) == 1
+
+
+def test_an_iteration_ends_with_the_failure_that_ended_it_whoever_has_seen_that(make):
+    async def forgives():
+        with contextlib.suppress(asyncio.CancelledError):
+            await forever()
+        with pytest.raises(KeyError):
+            await failed
+
+    with make(on_error="cancel") as group:
+        failed = group.spawn(after(30, fails(KeyError("seen"))))
+        group.spawn(forgives())
+        with pytest.raises(KeyError, match="seen"):
+            list(group.imap(ends_slowly, range(2)))
+        assert group.join()
+
+
+def test_a_map_that_begins_as_a_failure_ends_the_rest_ends_with_it(make):
+    async def begins():
+        async for _ in group.imap(returns, range(1)):
+            raise AssertionError("nothing starts any more")
+
+    def starts_late(_):
+        late.append(other.spawn(begins()))
+
+    late = []
+    with make(on_error="cancel") as group, Group(within=group) as other:
+        group.spawn(ends_slowly(0))
+        group.spawn(fails(KeyError("before"))).add_done_callback(
+            lambda task: asyncio.get_running_loop().call_later(0.001, starts_late, task)
+        )
+        group.join()  # the one that iterates is given the failure first
+        with pytest.raises(KeyError, match="before"):
+            late[0].result()
+
+
+async def stays(n):
+    if n:
+        await forever()
+    return n
+
+
+def test_an_iteration_that_is_taken_up_after_its_failure_leaves_alone_what_is_new(make):
+    """Its failure was handled: new tasks are not waited for, nor are their failures taken."""
+    with make(on_error="cancel") as group:
+        results = group.imap(stays, range(3))
+        assert next(results) == 0
+        group.spawn(fails(KeyError("before")))
+        with pytest.raises(KeyError):
+            group.join()
+        new = group.spawn(after(3, forever()))
+        later = group.spawn(after(9, fails(ValueError("later"))))
+        with pytest.raises(KeyError, match="before"):
+            next(results)
+        assert not new.done() and not later.done()
+        with pytest.raises(ValueError, match="later"):
+            group.join()
+
+
+@pytest.mark.parametrize("isolate", [True, False])
+def test_an_item_that_a_failure_did_not_end_ends_as_it_does(make, isolate):
+    """One before it was cancelled for the sake of a failure, and did not care."""
+
+    async def works(n):
+        if n == 1:
+            with contextlib.suppress(asyncio.CancelledError):
+                await forever()
+        if n == 2:
+            raise asyncio.CancelledError("by itself")
+        return n
+
+    async def items():
+        yield 0
+        yield 1
+        while not handled:
+            await asyncio.sleep(0.001)
+        yield 2
+
+    handled = []
+    with make(on_error="cancel") as group:
+        results = group.imap(works, items(), isolate=isolate)
+        assert next(results) == 0
+        group.spawn(after(9, fails(KeyError("before"))))
+        with pytest.raises(KeyError):
+            group.join()
+        handled.append(True)
+        assert next(results) == 1
+        with pytest.raises(CancelledError):
+            next(results)
 
 
 def test_leaving_the_block_raises_by_the_same_policy():
