@@ -282,7 +282,15 @@ def test_a_failure_that_a_task_passes_on_is_what_ends_a_map(make, method, world)
         group.join()
 
 
-async def ends_slowly(_):
+async def fails_once_begun(begun, most, error):
+    """As so many items have."""
+    while len(begun) < most:
+        await asyncio.sleep(0)
+    raise error
+
+
+async def ends_slowly(begun):
+    begun.append(1)
     try:
         await forever()
     finally:
@@ -296,32 +304,35 @@ def test_the_failure_that_ends_two_iterations_is_raised_in_both(make, method, is
 
     async def iterates():
         with pytest.raises(KeyError) as caught:
-            async for _ in group.imap(until_cancelled, [[]], isolate=isolate):
+            async for _ in group.imap(ends_at_once, [begun], isolate=isolate):
                 pass
         return caught.value
 
+    async def ends_at_once(begun):
+        begun.append(1)
+        await forever()
+
+    begun = []
     with make(on_error="cancel") as group, Group(within=group) as other:
         task = other.spawn(iterates())
-        group.spawn(after(3, fails(KeyError("first"))))
+        group.spawn(fails_once_begun(begun, 3, KeyError("first")))
         with pytest.raises(KeyError) as caught:
-            list(getattr(group, method)(ends_slowly, range(2), isolate=isolate))
+            list(getattr(group, method)(ends_slowly, [begun] * 2, isolate=isolate))
         assert caught.value is task.result()
         assert group.join() and other.join()
 
 
 def test_the_failure_that_ends_the_iterations_of_two_threads_is_raised_in_both(make, in_thread):
     def iterates():
-        begun.append(group.imap(ends_slowly, [1]))
         with pytest.raises(KeyError) as caught:
-            list(begun[-1])
+            list(group.imap(ends_slowly, [begun]))
         return caught.value
 
     begun = []
     with make(on_error="cancel") as group:
-        group.spawn(asyncio.sleep, 0.2).add_done_callback(lambda _: group.spawn(fails(KeyError())))
+        group.spawn(fails_once_begun(begun, 3, KeyError("first")))
         threads = [in_thread(iterates) for _ in range(3)]
-        errors = {id(wait()) for wait in threads}
-        assert len(begun) == 3 and len(errors) == 1
+        assert len({id(wait()) for wait in threads}) == 1
 
 
 def test_an_iteration_ends_with_the_failure_that_ended_it_whoever_has_seen_that(make):
@@ -331,11 +342,12 @@ def test_an_iteration_ends_with_the_failure_that_ended_it_whoever_has_seen_that(
         with pytest.raises(KeyError):
             await failed
 
+    begun = []
     with make(on_error="cancel") as group:
-        failed = group.spawn(after(30, fails(KeyError("seen"))))
+        failed = group.spawn(fails_once_begun(begun, 2, KeyError("seen")))
         group.spawn(forgives())
         with pytest.raises(KeyError, match="seen"):
-            list(group.imap(ends_slowly, range(2)))
+            list(group.imap(ends_slowly, [begun] * 2))
         assert group.join()
 
 
@@ -349,7 +361,7 @@ def test_a_map_that_begins_as_a_failure_ends_the_rest_ends_with_it(make):
 
     late = []
     with make(on_error="cancel") as group, Group(within=group) as other:
-        group.spawn(ends_slowly(0))
+        group.spawn(ends_slowly([]))
         group.spawn(fails(KeyError("before"))).add_done_callback(
             lambda task: asyncio.get_running_loop().call_later(0.001, starts_late, task)
         )
