@@ -35,6 +35,17 @@ def aioutils_noops(n):
     join_group(noop, n)
 
 
+@NOOPS.by("aioutils, spawn(function)", "aioutils")
+def aioutils_functions(n):
+    """The tool calls it, as in gevent, trio and anyio."""
+    from aioutils import Group
+
+    group = Group()
+    for _ in range(n):
+        group.spawn(noop)
+    group.join()
+
+
 @HOPS.by("aioutils", "aioutils")
 def aioutils_hops(n):
     join_group(hop, n)
