@@ -8,7 +8,8 @@ from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
 from contextvars import copy_context
 from gc import get_referents
-from types import CoroutineType, TracebackType
+from inspect import CO_COROUTINE
+from types import CoroutineType, FunctionType, TracebackType
 from typing import Any, NoReturn, ParamSpec, Self, TypeVar, overload
 
 from . import _dropping, _ending, _work
@@ -72,14 +73,17 @@ class Tool:
         coroutine that already ran, `ClosedError` after `close()`.
         """
         scheduler = self._scheduler
+        kind = type(work)
         if (
-            type(work) is CoroutineType
+            kind is CoroutineType
             and not (args or kwargs or work.cr_suspended or work.cr_running)
             # One that ended refers to its names and its code only. `cr_frame` says more, but leaves
             # a frame with each that waits; `prepare` asks it where there is doubt.
             and len(get_referents(work)) > 3
         ):
             lane, name = scheduler.main, work.__qualname__
+        elif kind is FunctionType and work.__code__.co_flags & CO_COROUTINE:
+            lane, name, work = scheduler.main, work.__qualname__, work(*args, **kwargs)
         else:
             work = _work.prepare(work, args, kwargs)
             lane = scheduler.calls if type(work) is _work.Call else scheduler.main

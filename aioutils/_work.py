@@ -69,8 +69,6 @@ def placed(work: Any) -> tuple[Any, Executor | None]:
 
 def prepare(work: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Awaitable[Any] | Call:
     """Returns what is to be awaited or called; raises TypeError or ValueError for the rest."""
-    if type(work) is types.FunctionType and work.__code__.co_flags & inspect.CO_COROUTINE:
-        return work(*args, **kwargs)  # type: ignore[no-any-return]
     if type(work) is types.CoroutineType:
         if args or kwargs:
             work.close()
