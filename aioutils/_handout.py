@@ -93,6 +93,7 @@ class Handout(Waitable):
                         return LOOK
                 elif self._at_end():
                     self._over = True
+                    self._order.causes.clear()  # of items that went on
                     self._order.tell()  # another thread may wait for the next result
                     self._hand.end(None if self._source is None else self._source.end())
                 else:

@@ -218,6 +218,31 @@ def test_a_failure_that_ended_an_iteration_is_in_no_cycle_with_that(method, isol
     assert iterate()() is None
 
 
+@pytest.mark.parametrize("isolate", [True, False])
+@pytest.mark.parametrize("method", ["imap", "imap_unordered"])
+def test_a_failure_that_an_iteration_survived_is_in_no_cycle_with_that(method, isolate):
+    class Local:
+        pass
+
+    async def goes_on(n):
+        with contextlib.suppress(asyncio.CancelledError):
+            await asyncio.sleep(60 * n)
+        return n
+
+    def iterate():
+        local = Local()
+        with Pool(3, on_error="cancel") as pool:
+            results = getattr(pool, method)(goes_on, [0, 60, 60], isolate=isolate)
+            assert next(results) == 0
+            pool.spawn(fails(0.01))
+            with pytest.raises(ValueError):
+                pool.join()
+            assert list(results) == [60, 60]
+        return weakref.ref(local)
+
+    assert iterate()() is None
+
+
 @pytest.mark.parametrize("way", ["break", "close"])
 def test_a_tool_whose_iteration_left_failing_clean_ups_is_cleaned_up_as_it_is_dropped(way):
     group = Group()
