@@ -98,9 +98,9 @@ class Cancelling(Admission):
     def _blame(self, job: Job) -> None:
         """If a failure ends the rest now, a call of `map` or `imap` whose item is cancelled by that
         raises the failure, whoever else has seen it by then."""
-        cause, order = self.failures.cause, job._order
-        if cause is not None and order is not None and order is not self.order:
-            order.blame(job, cause)
+        order = job._order
+        if order is not None and order is not self.order:
+            order.blame(job, self.failures.cause)
 
     def _note(self, job: Job, *, told: bool) -> None:
         with self._lock:
@@ -142,6 +142,7 @@ class Cancelling(Admission):
     def _ask_again(self, job: Job) -> None:
         """If it took back (`uncancel`) whatever it was asked, and so goes on."""
         if job._runner is not None and not job._runner.cancelling():
+            self._blame(job)
             job._runner.cancel()
 
     def _cancel_running(self, job: Job, again: bool) -> None:

@@ -128,9 +128,7 @@ class Crew(Each):
             self.order.end(item)
 
     def _cancel_item(self, item: Item, worker: Job | None) -> None:
-        cause = None if worker is None else self.order.causes.get(worker)
-        if cause is not None:
-            self.order.blame(item, cause)
+        self.order.blame(item, None if worker is None else self.order.causes.get(worker))
         item._state = CANCELLED
 
     async def _work_off(self, context: Context) -> None:

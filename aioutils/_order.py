@@ -59,9 +59,12 @@ class Order(Moment):
         job.watch(partial(self.awaited.discard, job))
         self.tell()
 
-    def blame(self, job: Job, cause: Job) -> None:
-        """The job is cancelled for the sake of that failure."""
-        self.causes.setdefault(job, cause)
+    def blame(self, job: Job, cause: Job | None) -> None:
+        """The job is cancelled, for the sake of that failure or for none; perhaps once more."""
+        if cause is None:
+            self.causes.pop(job, None)
+        else:
+            self.causes[job] = cause
 
     def lose(self, job: Job) -> None:
         """In the child of a fork: a job that goes on in the parent only, and is cancelled here."""

@@ -425,6 +425,31 @@ def test_an_item_that_a_failure_did_not_end_ends_as_it_does(make, isolate):
             next(results)
 
 
+@pytest.mark.parametrize("isolate", [True, False])
+@pytest.mark.parametrize("again", ["the user", "a failure"])
+def test_an_item_that_is_cancelled_once_more_ends_as_the_second_one_says(make, again, isolate):
+    async def works(n):
+        if n:
+            with contextlib.suppress(asyncio.CancelledError):
+                await forever()
+            asyncio.current_task().uncancel()
+            await forever()
+        return n
+
+    with make(on_error="cancel") as group:
+        results = group.imap(works, range(2), isolate=isolate)
+        assert next(results) == 0
+        group.spawn(after(3, fails(KeyError("first"))))
+        assert not group.join(0.05)
+        assert [type(error) for error in group.take_errors()] == [KeyError]
+        if again == "the user":
+            group.cancel()
+        else:
+            group.spawn(after(3, fails(ValueError("second"))))
+        with pytest.raises(CancelledError if again == "the user" else ValueError):
+            next(results)
+
+
 def test_leaving_the_block_raises_by_the_same_policy():
     with pytest.raises(ValueError), Group(on_error="cancel") as group:
         group.spawn(forever())
