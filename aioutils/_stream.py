@@ -220,7 +220,6 @@ class Stream(Handout, Closing, Generic[T_co]):
 
     def __del__(self) -> None:
         try:
-            self._order.causes.clear()
             if self._begun and not self._over:
                 with Later():
                     drop_iteration(self._scheduler, self._thread, self._dropped, self._leave)
