@@ -117,7 +117,6 @@ class Crew(Each):
             self._fresh = self._hired
         if worker._state is CANCELLED or self._scheduler.was_asked(worker):
             self._cancel_items(worker)  # the pool was cancelled, and they are what it has left
-        self.order.causes.pop(worker, None)
         if not (self._refill() or self._items):
             self.order.tell()  # it may have been the last
 

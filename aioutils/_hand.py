@@ -91,7 +91,7 @@ class Hand:
         failures = self._scheduler.failures
         if job._state is CANCELLED:
             heed(job)  # who iterates may be cancelled with it
-            cause = self._order.causes.pop(job, None)
+            cause = self._order.causes.get(job)
             if cause is None or not self.raises or self._asks_for_task():
                 if self._scheduler.closer is None:
                     return cancelled(f"{job!r}")

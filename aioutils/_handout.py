@@ -125,7 +125,6 @@ class Handout(Waitable):
             for job in self._jobs():
                 self._scheduler.ask(job)
         self._hand.end_early()
-        self._order.causes.clear()
         self._end_source(error)
 
     def _end_source(self, error: BaseException | None) -> None:
@@ -176,7 +175,6 @@ class Handout(Waitable):
     def _dropped(self) -> list[Job]:
         """What is unfinished, where nothing can be waited for."""
         jobs = self._jobs()
-        self._order.causes.clear()
         if self._source is not None:
             self._ride(None, self._source.take_error(), "a source failed")
             try:

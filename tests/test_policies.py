@@ -322,7 +322,7 @@ def test_the_failure_that_ends_two_iterations_is_raised_in_both(make, method, is
         assert group.join() and other.join()
 
 
-def test_the_failure_that_ends_the_iterations_of_two_threads_is_raised_in_both(make, in_thread):
+def test_the_failure_that_ends_the_iterations_of_three_threads_is_raised_in_both(make, in_thread):
     def iterates():
         with pytest.raises(KeyError) as caught:
             list(group.imap(ends_slowly, [begun]))
@@ -333,6 +333,43 @@ def test_the_failure_that_ends_the_iterations_of_two_threads_is_raised_in_both(m
         group.spawn(fails_once_begun(begun, 3, KeyError("first")))
         threads = [in_thread(iterates) for _ in range(3)]
         assert len({id(wait()) for wait in threads}) == 1
+
+
+@pytest.mark.parametrize("seconds", [0, 0.03])
+@pytest.mark.parametrize("isolate", [True, False])
+def test_an_iteration_raises_what_ended_it_once_the_rest_has_cleaned_up(make, isolate, seconds):
+    """The first failure, with what failed in cleaning up as its notes, however late."""
+
+    async def cleans_up(seconds, error=None):
+        try:
+            await forever()
+        finally:
+            await asyncio.sleep(seconds)
+            ended.append(seconds)
+            if error is not None:
+                raise error
+
+    begun, ended = [], []
+    with make(on_error="cancel") as group:
+        group.spawn(cleans_up(seconds, ValueError("in cleaning up")))
+        group.spawn(cleans_up(0.04))
+        group.spawn(fails_once_begun(begun, 2, KeyError("first")))
+        with pytest.raises(KeyError, match="first") as caught:
+            list(group.imap(ends_slowly, [begun] * 2, isolate=isolate))
+        assert sorted(ended) == [seconds, 0.04]
+        assert "in cleaning up" in caught.value.__notes__[0]
+        assert group.join()
+
+
+@pytest.mark.parametrize("isolate", [True, False])
+def test_with_return_exceptions_what_a_failure_ended_is_handed_out_as_cancelled(make, isolate):
+    begun = []
+    with make(on_error="cancel") as group:
+        group.spawn(fails_once_begun(begun, 2, KeyError("first")))
+        items = group.map(ends_slowly, [begun] * 2, isolate=isolate, return_exceptions=True)
+        assert [type(item) for item in items] == [CancelledError] * 2
+        with pytest.raises(KeyError, match="first"):
+            group.join()
 
 
 def test_an_iteration_ends_with_the_failure_that_ended_it_whoever_has_seen_that(make):
