@@ -230,14 +230,20 @@ def test_a_second_ctrl_c_gives_up_in_silence_what_another_thread_runs(in_thread,
             while True:
                 await asyncio.sleep(0)
 
-    running, group = threading.Event(), Group()
+    def once_it_waits():
+        while signal.getsignal(signal.SIGINT) is users:
+            time.sleep(0.001)
+        _thread.interrupt_main()
+
+    running, group, users = threading.Event(), Group(), signal.getsignal(signal.SIGINT)
     for _ in range(3):
         group.spawn(stuck)
     join = in_thread(group.join)
     assert running.wait(5)
-    threading.Timer(0.01, _thread.interrupt_main).start()
+    interrupted = in_thread(once_it_waits)
     with pytest.raises(KeyboardInterrupt):
         group.join()
+    interrupted()
     assert join() is True
     gc.collect()
     assert nothing_leaks == []
