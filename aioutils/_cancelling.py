@@ -22,7 +22,7 @@ from ._order import Order
 from ._roster import End
 from ._runner import Hosted
 from ._signals import held
-from ._waiting import Hold
+from ._waiting import AllOf, Hold
 
 
 class Cancelling(Admission):
@@ -94,6 +94,10 @@ class Cancelling(Admission):
 
     def was_asked(self, job: Job | None) -> bool:
         return self._asked is not None and job in self._asked
+
+    def cleaning_up(self) -> AllOf:
+        """The end of those that were asked to end by now."""
+        return AllOf([job for job in self.unfinished() if self.was_asked(job)])
 
     def _blame(self, job: Job) -> None:
         """If a failure ends the rest now, a call of `map` or `imap` whose item is cancelled by that

@@ -27,7 +27,8 @@ class Hand:
     plain = True  # what is done is handed out as it is
     raises = True  # the failure of another task that ended the rest, and this call with it
     tells = True  # of it
-    failed_fast: bool = False  # it did, and ends the rest of the tool just now
+    failed: bool = False  # it did
+    failed_fast: bool = False  # and ends the rest of the tool just now
 
     def __init__(self, scheduler: Scheduler, order: Order) -> None:
         self._scheduler = scheduler
@@ -96,7 +97,7 @@ class Hand:
                 if self._scheduler.closer is None:
                     return cancelled(f"{job!r}")
                 return ClosedError(f"{job!r}: {self._scheduler!r} was closed meanwhile")
-            self.failed_fast = failures.cause is cause
+            self.failed, self.failed_fast = True, failures.cause is cause
             job = cause
         failures.see(job)
         return job.error()

@@ -201,8 +201,9 @@ class Stream(Handout, Closing, Generic[T_co]):
     def _stopping(self, error: BaseException | None = None) -> Steps[None]:
         try:
             yield from super()._stopping(error)
-            if self._hand.failed_fast and current.get() is None:  # in a task, one may wait for it
-                yield self._scheduler  # the rest was cancelled as well
+            if self._hand.failed and current.get() is None:  # in a task, one may wait for it
+                # The rest was cancelled as well. What is new, once it was raised, goes on.
+                yield self._scheduler if self._hand.failed_fast else self._scheduler.cleaning_up()
         finally:
             del self, error  # as in `__next__`
 

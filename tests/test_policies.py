@@ -362,6 +362,39 @@ def test_an_iteration_raises_what_ended_it_once_the_rest_has_cleaned_up(make, is
 
 
 @pytest.mark.parametrize("isolate", [True, False])
+def test_who_raises_after_another_one_waits_for_the_rest_as_well(make, isolate):
+    """But not for what was spawned since."""
+
+    async def iterates():
+        with pytest.raises(KeyError):
+            async for _ in group.imap(until_begun_and_cancelled, [begun], isolate=isolate):
+                raise AssertionError
+        raised.append(group.spawn(forever()))
+
+    async def until_begun_and_cancelled(begun):
+        begun.append(1)
+        await forever()
+
+    async def cleans_up():
+        try:
+            await forever()
+        finally:
+            while not raised:
+                await asyncio.sleep(0)
+            await asyncio.sleep(0.03)
+            ended.append(1)
+
+    begun, raised, ended = [], [], []
+    with make(on_error="cancel", on_exit="cancel") as group, Group(within=group) as other:
+        group.spawn(cleans_up())
+        group.spawn(fails_once_begun(begun, 3, KeyError()))
+        other.spawn(iterates())
+        with pytest.raises(KeyError):
+            list(group.imap(ends_slowly, [begun] * 2, isolate=isolate))
+        assert ended and not raised[0].done()
+
+
+@pytest.mark.parametrize("isolate", [True, False])
 def test_with_return_exceptions_what_a_failure_ended_is_handed_out_as_cancelled(make, isolate):
     begun = []
     with make(on_error="cancel") as group:
