@@ -10,6 +10,8 @@ from aioutils import *
 
 # 3.12 and later warn of any fork in a process with threads
 warnings.filterwarnings("ignore", ".*fork.*", DeprecationWarning)
+# 3.15, in asyncio's debug mode, of the module that multiprocessing runs this script as
+warnings.filterwarnings("ignore", "Module globals is missing", DeprecationWarning)
 signal.alarm(10)  # ends what hangs
 
 def work(group=None):
