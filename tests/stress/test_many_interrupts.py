@@ -11,6 +11,7 @@ import itertools
 import linecache
 import os
 import random
+import re
 import signal
 import sys
 import threading
@@ -27,8 +28,9 @@ SEED = int(os.environ.get("AIOUTILS_SEED", "1"))
 
 OURS = str(Path(aioutils.__file__).parent)
 ASYNCIO = str(Path(asyncio.__file__).parent)
-# The interpreter looks for no signals there, and what is raised misses the block's own clean-up.
-NO_CALL = ("try:", "with ", "else:", "finally:", "while ")
+# The interpreter looks for no signals there, and what is raised misses the block's own clean-up, or
+# leaves what an `except` has caught as handled for ever.
+NO_CALL = re.compile(r"(try|else|finally):|(with|while) |(pass|continue|break|return[^(]*)\s*(#|$)")
 
 pytestmark = [
     pytest.mark.timeout(600 if LONG else 60),
@@ -55,8 +57,9 @@ class Shots:
             return self if file.startswith(followed) else None
         if event == "line":
             text = linecache.getline(file, frame.f_lineno).lstrip()
-            self._line += not text.startswith(NO_CALL)
-            if self._line in self._lines and not text.startswith(NO_CALL):
+            calls = NO_CALL.match(text) is None
+            self._line += calls
+            if self._line in self._lines and calls:
                 self.places.append(f"{Path(file).name}:{frame.f_lineno}")
                 signal.getsignal(signal.SIGINT)(signal.SIGINT, frame)
         return self
@@ -147,6 +150,7 @@ def shoot(name, rng):
     tool.close()
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler, shots.places
     assert len(tool) == 0, shots.places
+    assert sys.exception() is None, shots.places
     with Group() as group:
         assert group.spawn(asyncio.sleep, 0, 5).result(5) == 5, shots.places
 
