@@ -130,7 +130,8 @@ class Driven(Owner):
             # connection that the peer closed must not be used again.
             self.admits = False
             loop.look_first(self._admit, partial(self._pump, self._run), self._context)
-        wakes = loop.wakeup_fd() >= 0 and signals.wakes_through(loop.wakeup_fd())
+        descriptor = loop.wakeup_fd()
+        wakes = descriptor >= 0 and signals.wakes_through(descriptor)
         try:
             while not (wait.is_over() or signals.noted):
                 if deadline is not None:

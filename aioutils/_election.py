@@ -57,7 +57,8 @@ class Election(Driven):
     @classmethod
     def here(cls) -> Self | None:
         """The one that runs in this thread, if anybody has asked for it."""
-        return _owners.get(id(asyncio._get_running_loop()))  # type: ignore[return-value]
+        running = asyncio._get_running_loop()
+        return None if running is None else _owners.get(id(running))  # type: ignore[return-value]
 
     def is_taken_here(self) -> bool:
         """True if the calling thread drives it; a signal handler, or a finalizer, may find it

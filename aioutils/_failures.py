@@ -78,11 +78,11 @@ class Failures:
         return list(self._unseen)
 
     def errors(self) -> list[BaseException]:
-        return distinct(self.jobs())
+        return distinct(self.jobs()) if self._unseen else []
 
     def take(self) -> list[BaseException]:
         self.failing = False
-        return self._see(self.jobs())
+        return self._see(self.jobs()) if self._unseen else []
 
     def take_of(self, order: Order) -> list[BaseException]:
         """Those of one call."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from concurrent.futures import Executor
-from typing import Literal, get_args
+from typing import Literal, NoReturn, get_args
 
 from . import _work
 from ._eventloop import LoopFactory
@@ -33,7 +33,8 @@ class Options:
         if threads is not None:
             check_positive(kind, "threads", threads)
         if not callable(on_error):
-            _check_choice(kind, "on_error", on_error, _ON_ERROR)
+            if on_error not in _ON_ERROR:
+                _refuse_choice(kind, "on_error", on_error, _ON_ERROR)
         elif isinstance(on_error, type) and issubclass(on_error, BaseException):
             raise TypeError(
                 f"{kind}(on_error=...) is called with each failed task: {on_error!r} would hold "
@@ -41,7 +42,8 @@ class Options:
             )
         else:
             _work.check_callback(f"{kind}(on_error=...)", on_error)
-        _check_choice(kind, "on_exit", on_exit, _ON_EXIT)
+        if on_exit not in _ON_EXIT:
+            _refuse_choice(kind, "on_exit", on_exit, _ON_EXIT)
         if executor is not None:
             check_executor(f"{kind}(executor=...)", executor)
         if not (loop_factory is None or callable(loop_factory)):
@@ -71,7 +73,6 @@ def check_executor(what: str, value: object) -> None:
         raise TypeError(f"{what} is a concurrent.futures.Executor, not {value!r}")
 
 
-def _check_choice(kind: str, name: str, value: object, choices: tuple[str, ...]) -> None:
-    if value not in choices:
-        _work.close(value)
-        raise ValueError(f"{kind}({name}=...) is one of {', '.join(choices)}, not {value!r}")
+def _refuse_choice(kind: str, name: str, value: object, choices: tuple[str, ...]) -> NoReturn:
+    _work.close(value)
+    raise ValueError(f"{kind}({name}=...) is one of {', '.join(choices)}, not {value!r}")

@@ -150,9 +150,10 @@ class Roster(Bound):
         return self._claimed - len(self.running)
 
     def is_idle(self) -> bool:
-        main, calls = self.main, self.calls
+        main = self.main
         # Whatever is seen without the lock was there for a moment, and so is enough for a no.
         if not (self.running or self._inbox or len(main.waiting) > main.dead):
+            calls = self.calls
             with self._lock:  # a job on its way from waiting to running is in neither
                 waiting = len(main.waiting) > main.dead
                 if calls is not main:
@@ -161,7 +162,7 @@ class Roster(Bound):
                 if not (waiting or telling or self.running or self._inbox):
                     if not (self.parked and self.leaving()):
                         return True
-        return self.gone.reached()  # what came after that nobody will do
+        return self.gone.here  # what came after that nobody will do
 
     def _tells_here(self) -> bool:
         """True for those who are being told, and need not wait for themselves; but others wait

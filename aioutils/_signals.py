@@ -38,6 +38,7 @@ _HELD = [int(getattr(signal, name)) for name in _NAMES if hasattr(signal, name)]
 
 _TRIES = 100  # what breaks off a few lines more often than that is no handler
 
+_main = threading.main_thread()
 _innermost: Signals | None = None
 _wakeup = -1  # the descriptor that we have signals written to
 
@@ -89,17 +90,23 @@ class Signals:
     def __enter__(self) -> Signals:
         global _innermost
         # Not current_thread(): in a thread that is ending it makes one up, which stays for ever.
-        if self.active or threading.get_ident() != threading.main_thread().ident:
+        if self.active or threading.get_ident() != _main.ident:
             return self  # active: in the child of a fork it was entered again already
         self.active = True
         try:
             for number in _HELD:
-                handler = _without_old(number, _signal.getsignal(number))
-                # Not what only has a loop called: it may come at any place.
-                if callable(handler) and not (type(handler) is Relay and handler.is_heard()):
-                    self._replaced[number] = handler
-                    self._users[number] = _users(number, handler)
-                    _signal.signal(number, self._note)
+                handler = _signal.getsignal(number)
+                if handler is None or type(handler) is int:
+                    continue  # none of Python's; as a rule all but SIGINT have none
+                users = handler
+                if handler is not signal.default_int_handler:
+                    handler = _without_old(number, handler)
+                    # Not what only has a loop called: it may come at any place.
+                    if not callable(handler) or (type(handler) is Relay and handler.is_heard()):
+                        continue
+                    users = _users(number, handler)
+                self._replaced[number], self._users[number] = handler, users
+                _signal.signal(number, self._note)
             self._outer, _innermost = _innermost, self
         except BaseException:  # by a handler that was not replaced yet
             self._leave()
@@ -129,7 +136,8 @@ class Signals:
                 raise error
         finally:
             del error
-            self.deliver()
+            if self._noted or self._raised is not None:
+                self.deliver()
 
     def _restore(self) -> None:
         if self._wakes:  # a second signal left the drive before that was taken back
@@ -266,7 +274,8 @@ def _free(handler: _Handler) -> _Handler:
 
 def _after_fork() -> None:
     """In the child nobody waits: handlers are the user's again, and nothing wakes the parent."""
-    global _innermost, _wakeup
+    global _innermost, _main, _wakeup
+    _main = threading.main_thread()
     _alarm.forget()
     for number in _HELD:
         handler = replaced = _signal.getsignal(number)

@@ -109,18 +109,18 @@ class Moment(Waitable):
 class Event(Moment):
     """A moment that comes once."""
 
-    __slots__ = ("_here",)
+    __slots__ = ("here",)
 
     def __init__(self) -> None:
         super().__init__()
-        self._here = False
+        self.here = False
 
     def come(self) -> None:
-        self._here = True
+        self.here = True
         self.tell()
 
     def reached(self) -> bool:
-        return self._here
+        return self.here
 
 
 class AllOf(Waitable):
