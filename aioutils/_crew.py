@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import sys
 from collections import deque
 from collections.abc import Iterable, Iterator
 from contextvars import Context, copy_context
@@ -33,7 +32,6 @@ class Crew(Each):
         self._workers: set[Job] = set()
         self._hired = 0
         self._fresh = 0  # of these have not started yet
-        self._whole = self._buffer == sys.maxsize  # all results are wanted, none of them first
         self._halted = False  # by a failure
         self._context = copy_context()
         self._nobody: Any = _Nobody(self.order)
@@ -43,12 +41,14 @@ class Crew(Each):
         if not self._has_buffer():
             return 0
         line, size = len(self._items) - self._fresh, self._size
-        if self._whole:
+        if self.whole:
             return 0 if line > size else 8 * size - line
         return min(size + self._buffer - (self.pulled - self.order.taken), 2 * size - line)
 
     def goes_on(self) -> bool:
-        return self._whole and bool(self._workers) and not self._halted
+        goes_on = self.whole and bool(self._workers) and not self._halted
+        self.order.told = goes_on  # of what they give: of all else they tell
+        return goes_on
 
     def start_all(self, items: Iterable[Any]) -> int:
         enter, append = self.order.spawn, self._items.append
@@ -133,8 +133,8 @@ class Crew(Each):
     async def _work_off(self, context: Context) -> None:
         self._fresh -= 1
         items, order, lane, function = self._items, self.order, self._lane, self._function
-        me, loop, star = asyncio.current_task(), self._scheduler.loop, self._star
-        short, buffer = self._size if self._whole else -1, self._buffer
+        me, loop, star = asyncio.current_task(), self._scheduler.loop, self.star
+        short, buffer = self._size if self.whole else -1, self._buffer
         assert me is not None and loop is not None
         before, variables = context.copy(), get_referents(context)[-1]
         while items and not self._halted and order.ended - order.taken < buffer:

@@ -8,7 +8,10 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable, Iterator
-from contextvars import copy_context
+from contextvars import Context, copy_context
+from functools import partial
+from inspect import CO_COROUTINE
+from types import FunctionType, MethodType
 from typing import TYPE_CHECKING, Any
 
 from . import _work
@@ -23,6 +26,9 @@ if TYPE_CHECKING:
 class Each:
     """Each item is a job, with an asyncio task and a slot of its own."""
 
+    whole: bool = False  # all results are wanted, none of them first
+    _context: Context
+
     def __init__(
         self,
         scheduler: Scheduler,
@@ -34,16 +40,35 @@ class Each:
         self._scheduler = scheduler
         self.order: Order = order
         self._function, self._executor = _work.placed(function)
-        self._star = star
+        self.star: bool = star
         self._calls = not _work.is_async(function)
         self._lane = scheduler.calls if self._calls else scheduler.main
         self._name = _work.name_of(function)
         self._size = scheduler.main.size or 1000  # a group has no limit
         self._threads = self._lane.size or self._size
         self._buffer = self._size if buffer is None else buffer
-        if self._buffer < sys.maxsize:
+        self.whole = self._buffer == sys.maxsize
+        if self.whole:
+            self._context = copy_context()
+        else:
             order.buffer = self._buffer
         self.pulled: int = 0
+
+    def is_inert(self) -> bool:
+        """True if no line of the user's runs before the item's task does."""
+        if self._calls:
+            return True
+        function = self._function
+        while type(function) is partial:
+            function = function.func
+        if type(function) is MethodType:
+            function = function.__func__
+        is_plain = type(function) is FunctionType
+        return is_plain and bool(function.__code__.co_flags & CO_COROUTINE)
+
+    def start_here(self, items: Iterable[Any]) -> int:
+        """`start_all` on the loop, with the context variables of who waits."""
+        return self._context.run(self.start_all, items)
 
     def room(self) -> int:
         """How many items may start: `size` are on their way at most, and nothing starts while
@@ -55,10 +80,12 @@ class Each:
         return min(self._size - begun, self._threads - (begun - len(self.order.awaited)))
 
     def goes_on(self) -> bool:
-        """True if nobody need be told of single results. Whoever waits asks when he looks: another
-        thread may have taken one just now."""
+        """True if nobody need take results yet. Whoever waits asks when he looks: another thread
+        may have taken one just now."""
         self.refill()
-        return False
+        order = self.order
+        order.told = False
+        return self.whole and self.pulled > order.ended and not order.has_failed()
 
     def start_all(self, items: Iterable[Any]) -> int:
         """Returns how many there were."""
@@ -69,7 +96,7 @@ class Each:
 
     def _start(self, item: Any) -> None:
         try:
-            work = self._prepare(item) if self._calls or self._star else self._function(item)
+            work = self._prepare(item) if self._calls or self.star else self._function(item)
         except Exception as error:  # it refuses its arguments; that has its place as well
             self._refused(error)
         else:
@@ -120,7 +147,7 @@ class Each:
         return {job for job in self._scheduler.left() if job._order is self.order}
 
     def _prepare(self, item: Any) -> Any:
-        args = item if self._star else (item,)
+        args = item if self.star else (item,)
         if self._calls:
             return _work.Call(self._function, tuple(args), {}, self._executor)
         return self._function(*args)

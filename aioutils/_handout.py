@@ -17,6 +17,7 @@ from ._failures import ride
 from ._hand import SKIP, Hand
 from ._job import Job
 from ._order import Order
+from ._puller import Puller
 from ._raised import is_a
 from ._source import Source
 from ._steps import Steps
@@ -55,6 +56,7 @@ class Handout(Waitable):
         self._thread = get_ident()
         self._deadline: float | None = None
         self._asking = False  # for leave to wait
+        self._puller: Puller | None = None
         self._over = False
 
     def _begin(self, *, blocks: bool) -> Any:
@@ -216,8 +218,10 @@ class Handout(Waitable):
 
     def reached(self) -> bool:
         source = self._source
-        goes_on = source is not None and source.crew.goes_on()
-        self._order.told = goes_on
+        if source is None:
+            goes_on = self._order.told = False
+        else:
+            goes_on = source.crew.goes_on()
         if self._over or self._scheduler.closed or self._at_end() or self._hand.fails():
             return True
         if source is not None and source.may_pull():
@@ -225,12 +229,30 @@ class Handout(Waitable):
         return self._order.ready() and not goes_on
 
     def watch(self, notify: Callable[[], None]) -> None:
-        self._order.watch(notify)
+        source = self._source
+        if isinstance(source, Source) and source.is_inert and source.crew.whole:
+            self._puller = Puller(self, notify)  # one: `map` keeps its iteration to itself
+            self._order.watch(self._puller.notify)
+        else:
+            self._order.watch(notify)
         self._scheduler.watch(notify)
 
     def unwatch(self, notify: Callable[[], None]) -> None:
-        self._order.unwatch(notify)
+        puller, self._puller = self._puller, None
+        if puller is not None:
+            puller.stop()
+            self._order.unwatch(puller.notify)
+        else:
+            self._order.unwatch(notify)
         self._scheduler.unwatch(notify)
+
+    def pull_here(self) -> None:
+        """On the loop, while somebody waits: unless there is something that he has to know."""
+        source = self._source
+        assert isinstance(source, Source)
+        ends = self._scheduler.closed or self._hand.fails() or self._order.has_failed()
+        if not ends and source.may_pull():
+            source.pull(here=True)
 
     def blockers(self) -> Iterable[Waitable]:
         return self._scheduler.blocked()

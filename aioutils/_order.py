@@ -13,7 +13,7 @@ from collections.abc import Collection
 from functools import partial
 from typing import TYPE_CHECKING
 
-from ._job import CANCELLED, RUNNING, WAITING, Job
+from ._job import CANCELLED, DONE, RUNNING, WAITING, Job
 from ._waiting import Moment
 
 if TYPE_CHECKING:
@@ -88,6 +88,10 @@ class Order(Moment):
     def ready(self) -> bool:
         """True if `take` has something."""
         return bool(self.finished)
+
+    def has_failed(self) -> bool:
+        """True if one whose turn it is, or was, has no result."""
+        raise AssertionError(type(self))
 
     def take(self) -> Job | None:
         """Hands out the next finished job; None if there is none yet."""
@@ -164,10 +168,11 @@ class CompletionOrder(Order):
 class SpawnOrder(Order):
     """As they were spawned: the first waits for nobody, the others for those before them."""
 
-    __slots__ = ("_line", "_lock", "_moving")
+    __slots__ = ("_failed", "_line", "_lock", "_moving")
 
     def __init__(self) -> None:
         super().__init__()
+        self._failed = False  # one without a result has come to the head
         self._line: deque[Job] = deque()
         self._moving = False
         self._lock = threading.RLock()  # a signal handler may iterate too
@@ -226,14 +231,21 @@ class SpawnOrder(Order):
 
     def ready(self) -> bool:
         if not self.finished and self._line:
-            with self._lock:
-                if not self._moving:  # else this is a signal handler, in the midst of it
-                    self._moving = True
-                    try:
-                        self._advance()
-                    finally:
-                        self._moving = False
+            self._update()
         return bool(self.finished)
+
+    def has_failed(self) -> bool:
+        self._update()
+        return self._failed
+
+    def _update(self) -> None:
+        with self._lock:
+            if not self._moving:  # else this is a signal handler, in the midst of it
+                self._moving = True
+                try:
+                    self._advance()
+                finally:
+                    self._moving = False
 
     def _advance(self) -> None:
         """Moves those at the head that have ended, and what the first has given until now."""
@@ -245,6 +257,8 @@ class SpawnOrder(Order):
                 finished.append(first.items.popleft())
             if state is RUNNING or state is WAITING:  # a call of `reached` would cost
                 return
+            if state is not DONE:
+                self._failed = True
             finished.append(first)
             line.popleft()  # not before: `ready` would find nothing in either
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import threading
 import weakref
-from collections.abc import Generator, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import CancelledError
 from itertools import islice
 from typing import TYPE_CHECKING, Any
@@ -27,6 +27,10 @@ if TYPE_CHECKING:
     from ._scheduler import Scheduler
 
 _SLOW = 0.001  # seconds, for up to 16 items
+# Of these the next item is there without a line of the user's.
+_INERT = set(
+    map(type, map(iter, ([], (), "", range(1), range(2**99), {}, {}.values(), {}.items())))
+)
 ASKS_ITSELF = (
     "a source asks for the next result of its own iteration, which asks it for the next item: give "
     "that, or take results outside of the source"
@@ -121,6 +125,9 @@ class Source(Items):
         self._at_once = 1  # items between two looks at the time
         self._puller: int | None = None  # the thread that is in the source
         self._items = zip(*self._iterators, strict=False) if several else self._iterators[0]
+        # A list, say: then it does not matter where it is pulled.
+        plain = all(type(iterator) in _INERT for iterator in self._iterators)
+        self.is_inert: bool = plain and (several or not crew.star) and crew.is_inert()
         super().__init__(crew)
 
     def chosen(self, *, blocks: bool) -> Source:
@@ -138,16 +145,16 @@ class Source(Items):
     def may_pull(self) -> bool:
         return not self.over and self.crew.room() > 0
 
-    def pull(self) -> bool:
+    def pull(self, *, here: bool = False) -> bool:
         """Pulls for every place that is free; True if it stopped because that takes its time,
-        and the loop is to run before the next."""
+        and the loop is to run before the next. `here`: on the loop."""
         with self._lock:
             if self._puller is not None:
                 raise DeadlockError(ASKS_ITSELF)
             self._puller = threading.get_ident()
             asked = asked_to_end()
             try:
-                return self._pull()
+                return self._pull(self.crew.start_here if here else self.crew.start_all)
             except Exception as error:  # surfaces after the results before it
                 self.over = True
                 if asked is not asked_to_end():  # of the function that iterates, told in here
@@ -165,12 +172,12 @@ class Source(Items):
         super().let_go()
         self._iterators.clear()
 
-    def _pull(self) -> bool:
+    def _pull(self, start_all: Callable[[Iterable[Any]], int]) -> bool:
         room = self.crew.room()
         try:
             while room > 0 and not self.over:
                 slow, most = now() + _SLOW, min(room, self._at_once)
-                pulled = self.crew.start_all(islice(self._items, most))
+                pulled = start_all(islice(self._items, most))
                 self.over = pulled < most
                 if now() > slow:
                     self._at_once = 1

@@ -73,6 +73,15 @@ def mapping(ledger):
             ledger.check()
 
 
+def mapping_a_range(ledger):
+    """Whose items begin on the loop."""
+    with contextlib.closing(Pool(4)) as pool:
+        try:
+            pool.map(ledger.item, range(10**9))
+        finally:
+            ledger.check()
+
+
 def imap(ledger):
     with Pool(4) as pool:
         for _ in pool.imap(ledger.item, ledger.source()):
@@ -233,15 +242,24 @@ SCENARIOS = {
     f.__name__: f
     for f in (
         group_join, pool_join, polling, polling_without_time, result, iteration,
-        ordered_iteration, mapping, imap, imap_async_source, imap_of_a_crew, left_iterations,
-        dropped_tools, dropped_by_tasks, with_group, with_yielding, contexts, short_joins,
-        short_lives, functions, driver_elsewhere, helper_thread, stuck_clean_up,
+        ordered_iteration, mapping, mapping_a_range, imap, imap_async_source, imap_of_a_crew,
+        left_iterations, dropped_tools, dropped_by_tasks, with_group, with_yielding, contexts,
+        short_joins, short_lives, functions, driver_elsewhere, helper_thread, stuck_clean_up,
         stuck_clean_up_of_a_left_iteration, blocked_loop,
     )
 }  # fmt: skip
 
 # In these every moment after the first step of a task lies within one wait of the main thread.
-STEADY = {group_join, pool_join, mapping, result, functions, driver_elsewhere, helper_thread}
+STEADY = {
+    group_join,
+    pool_join,
+    mapping,
+    mapping_a_range,
+    result,
+    functions,
+    driver_elsewhere,
+    helper_thread,
+}
 # In these much is done by finalizers: what a handler raises in their first microsecond, before
 # they can see to it, the interpreter itself prints.
 FINALIZERS = {left_iterations, dropped_tools, stuck_clean_up_of_a_left_iteration}
