@@ -113,7 +113,8 @@ class Driven(Owner):
         keeps what stops it a second time, and all that its context leads to."""
         contextvars.Context().run(self.event_loop.stop)
 
-    def _drive(self, wait: Wait, deadline: float | None, signals: Signals) -> None:
+    def _drive(self, wait: Wait, deadline: float | None, signals: Signals) -> bool:
+        """Until the wait is over, then True, or something else is to be done first."""
         loop = self.event_loop
         assert isinstance(loop, Standing)
         timer: asyncio.TimerHandle | None = None
@@ -146,7 +147,8 @@ class Driven(Owner):
                 if self._raised is not None:
                     raise self._raised
                 if self._left or (deadline is not None and now() >= deadline):
-                    return
+                    return False
+            return not signals.noted
         finally:
             self._raised = None  # also if what a callback raised came before it
             if self._left:

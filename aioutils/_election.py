@@ -107,8 +107,10 @@ class Election(Driven):
                 if left is not None and left <= 0:
                     return False
                 if may_drive and self._elect(wait):
-                    self._drive(wait, deadline, signals)
+                    over = self._drive(wait, deadline, signals)
                     self._resign(wait)
+                    if over and not signals.noted:
+                        return True
                     continue
                 if not may_drive:
                     wait.open_mailbox()

@@ -219,14 +219,15 @@ class Handout(Waitable):
     def reached(self) -> bool:
         source = self._source
         if source is None:
-            goes_on = self._order.told = False
+            self._order.told = False
+            goes_on = False
         else:
             goes_on = source.crew.goes_on()
+        if not goes_on and self._order.ready():
+            return True
         if self._over or self._scheduler.closed or self._at_end() or self._hand.fails():
             return True
-        if source is not None and source.may_pull():
-            return True
-        return self._order.ready() and not goes_on
+        return source is not None and source.may_pull()
 
     def watch(self, notify: Callable[[], None]) -> None:
         source = self._source

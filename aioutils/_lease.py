@@ -31,9 +31,12 @@ def block(loop: Loop, target: Waitable, timeout: float | None, fix: str) -> bool
     asked = heed(target) if target.heeds else None
     goal = target if asked is None else AnyOf((target, asked))
     me, here = _waiting_here()
-    if target.reached():
-        return True
-    refuse_own(loop, target, fix)
+    try:
+        refuse_own(loop, target, fix)
+    except DeadlockError:
+        if target.reached():
+            return True
+        raise
     if me is None:
         target.wanted(True)
         try:
@@ -44,6 +47,8 @@ def block(loop: Loop, target: Waitable, timeout: float | None, fix: str) -> bool
         finally:
             target.wanted(False)
             del loop, target, goal, asked  # the frames of a failure lead to this one
+    if target.reached():
+        return True
     own = here if isinstance(me, Hook) else me._lane.scheduler.loop
     assert own is not None
     outer = None if here is None else here.blocked_by  # of a signal handler in such a wait
