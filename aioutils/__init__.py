@@ -8,14 +8,14 @@ The layers, each importing only from those below it:
 - pool: `Pool`, a group with a limit
 - group, _mapping: `Group`, tasks that are joined together; `map` and its family
 - _tool, _body: what the four tools share; the block of an ``async with``
-- _stream, _handout, _hand, _source, _async_source, _crew, _each, _flow, _aclosing: handing
-  results out, and pulling what gives them
+- _stream, _handout, _hand, _puller, _source, _async_source, _crew, _each, _flow, _aclosing:
+  handing results out, and pulling what gives them
 - task: `Task`, the handle of what was spawned
 - _dropping: what nobody holds any more
 - _ending, _steps: left, and closed; procedures of several waits, for both worlds
 - _joining: the end of everything, for those who wait for it
-- _scheduler, _cancelling, _admission, _completion, _roster, _bound, _lane, _order, _stay,
-  _failures, _options: who waits, who runs, who is done, and what the tool was told
+- _scheduler, _cancelling, _admission, _completion, _roster, _bound, _lane, _order, _spawn_order,
+  _stay, _failures, _options: who waits, who runs, who is done, and what the tool was told
 - _threads: worker threads for plain functions
 - _lease, _loan, _turn: the slot that a task lends while it waits, and its way back
 - _loop, _election, _driven, _owner: what runs a loop, and who drives it

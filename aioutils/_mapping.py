@@ -12,7 +12,8 @@ from ._crew import Crew
 from ._each import Each
 from ._hand import Collected, Hand, Outcomes
 from ._options import check_positive
-from ._order import CompletionOrder, Order, SpawnOrder
+from ._order import CompletionOrder, Order
+from ._spawn_order import SpawnOrder
 from ._stream import Stream
 from ._tool import Tool
 

@@ -14,8 +14,9 @@ from ._flow import Flow, Put
 from ._hand import Results
 from ._job import Job
 from ._options import OnExit, Options, check_positive
-from ._order import CompletionOrder, Order, SpawnOrder
+from ._order import CompletionOrder, Order
 from ._source import Both
+from ._spawn_order import SpawnOrder
 from ._stream import Stream
 from ._tool import Tool
 from ._waiting import Moment

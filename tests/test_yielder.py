@@ -9,7 +9,7 @@ import pytest
 from four_tools import DEBUG, returns, until_cancelled
 
 from aioutils import OrderedYielder, Yielder, ordered_yielding, yielding
-from aioutils._order import SpawnOrder
+from aioutils._spawn_order import SpawnOrder
 
 KINDS = [Yielder, OrderedYielder]
 SCOPES = [yielding, ordered_yielding]
