@@ -113,7 +113,7 @@ class Event(Moment):
 
     def __init__(self) -> None:
         super().__init__()
-        self.here = False
+        self.here: bool = False
 
     def come(self) -> None:
         self.here = True
