@@ -46,7 +46,7 @@ class Crew(Each):
         return min(size + self._buffer - (self.pulled - self.order.taken), 2 * size - line)
 
     def goes_on(self) -> bool:
-        goes_on = self.whole and bool(self._workers) and not self._halted
+        goes_on = self.whole and bool(self._workers) and not (self._halted or self._has_backlog())
         self.order.told = goes_on  # of what they give: of all else they tell
         return goes_on
 

@@ -22,6 +22,8 @@ from ._roster import End
 if TYPE_CHECKING:
     from ._scheduler import Scheduler
 
+_BACKLOG = 1000  # results: one stop of the loop, some 30 us, for all of them
+
 
 class Each:
     """Each item is a job, with an asyncio task and a slot of its own."""
@@ -85,7 +87,14 @@ class Each:
         self.refill()
         order = self.order
         order.told = False
-        return self.whole and self.pulled > order.ended and not order.has_failed()
+        if not self.whole or self.pulled <= order.ended or order.has_failed():
+            return False
+        return not self._has_backlog()
+
+    def _has_backlog(self) -> bool:
+        """True if so much is to be taken that it shall not be kept: each result comes in a job,
+        which is several times as large as its place in a list."""
+        return self.order.backlog() >= _BACKLOG and self.order.ready()
 
     def start_all(self, items: Iterable[Any]) -> int:
         """Returns how many there were."""

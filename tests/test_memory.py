@@ -70,6 +70,22 @@ def test_failures_that_are_handed_out_are_not_kept(peak, isolate):
     assert grown < LIMIT
 
 
+@pytest.mark.parametrize("isolate", [True, False], ids=["isolated", "reused"])
+@pytest.mark.parametrize("source", [range, lambda n: (n for n in range(n))], ids=["range", "own"])
+def test_map_keeps_the_results_and_nothing_else(peak, source, isolate):
+    async def nothing(_):
+        await asyncio.sleep(0)
+
+    def all_at_once():
+        yield from pool.map(nothing, source(ITEMS), isolate=isolate)
+
+    with Pool(100) as pool:
+        pool.map(nothing, range(1000), isolate=isolate)
+        grown, count = peak(all_at_once())
+    assert count == ITEMS
+    assert grown < 16 * ITEMS + LIMIT  # twice the list, as it grows
+
+
 def test_an_async_stream_of_many_items_is_not_kept(peak):
     async def numbers():
         for n in range(ITEMS):
