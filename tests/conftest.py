@@ -30,6 +30,9 @@ try:
 except ImportError:  # not on Windows
     uvloop = None
 
+HELPERS = {path.stem for path in Path(__file__).parent.glob("*.py") if path.stem[:5] != "test_"}
+pytest.register_assert_rewrite(*HELPERS)  # what fails in them says why, as in a test
+
 ON_UVLOOP = Path(__file__).with_name("on_uvloop")
 FAILED = pytest.StashKey[bool]()
 
