@@ -7,7 +7,8 @@ from types import CodeType, FrameType
 from ._raised import attributes
 
 _MARK = "_raised_in_a_signal"
-_SHARED = ("selectors", "signal", "socket")  # with users, of asyncio and of uvloop
+# With users, of asyncio and of uvloop; the last two in debug mode, which notes who calls.
+_SHARED = ("selectors", "signal", "socket", "traceback", "linecache")
 
 
 def _module(frame: FrameType | None) -> str:

@@ -4,6 +4,7 @@ import _signal
 import asyncio
 import contextlib
 import gc
+import linecache
 import os
 import selectors
 import signal
@@ -549,6 +550,45 @@ def test_a_second_signal_on_the_loop_gives_up_and_is_not_logged(
     group.join(timeout=0)
     with deadline(5), pytest.raises(error):
         group.close()
+    assert nothing_leaks == []
+
+
+@signals
+def test_a_second_signal_as_debug_mode_notes_who_calls_is_raised_after_that(
+    told, monkeypatch, nothing_leaks, deadline
+):
+    """Or what was to be called is lost, and uvloop's handle with it, which then warns."""
+    number, error = told
+    checks = linecache.checkcache
+    place = {"__name__": "linecache", "checks": checks, "number": number, "hits": []}
+    exec(
+        """
+def check(filename):
+    if not hits:
+        hits.append(filename)
+        __import__("_signal").raise_signal(number)
+        hits.append("went on")
+    checks(filename)
+""",
+        place,
+    )
+
+    async def stuck():
+        try:
+            await forever()
+        finally:
+            signal.raise_signal(number)
+            await until_delivered()
+            asyncio.get_running_loop().set_debug(True)
+            monkeypatch.setattr(linecache, "checkcache", place["check"])
+            await asyncio.sleep(60)
+
+    group = Group()
+    group.spawn(stuck)
+    group.join(timeout=0)
+    with deadline(5), pytest.raises(error):
+        group.close()
+    assert place["hits"][1:] == ["went on"]
     assert nothing_leaks == []
 
 
