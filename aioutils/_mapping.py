@@ -63,7 +63,9 @@ class Mapper(Tool):
         """
         hand = Collected if return_exceptions else Hand
         try:
-            return list(self._stream(function, iterables, SpawnOrder(), sys.maxsize, hand, isolate))
+            return self._stream(
+                function, iterables, SpawnOrder(), sys.maxsize, hand, isolate
+            ).rest()
         finally:
             del self  # the frames of a failure lead to this one
 
@@ -105,9 +107,9 @@ class Mapper(Tool):
         hand = Collected if return_exceptions else Hand
         one = (arguments,)
         try:
-            return list(
-                self._stream(function, one, SpawnOrder(), sys.maxsize, hand, isolate, star=True)
-            )
+            return self._stream(
+                function, one, SpawnOrder(), sys.maxsize, hand, isolate, star=True
+            ).rest()
         finally:
             del self  # as in `map`
 

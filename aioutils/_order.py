@@ -10,9 +10,9 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Collection
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from ._job import Job
+from ._job import DONE, Job
 from ._waiting import Moment
 
 if TYPE_CHECKING:
@@ -104,6 +104,19 @@ class Order(Moment):
         if self._watchers:  # another thread, which may pull now, or is at the end
             self.tell()
         return job
+
+    def take_done(self, results: list[Any]) -> None:
+        """The same for all that can be handed out as they are: their results."""
+        finished, append, before = self.finished, results.append, len(results)
+        try:
+            while finished:
+                job = finished.popleft()
+                if job._state is not DONE:
+                    finished.appendleft(job)
+                    break
+                append(job._outcome)
+        finally:
+            self.taken += len(results) - before
 
     def restore(self, jobs: list[Job]) -> None:
         """Puts what was taken back to the head."""

@@ -88,6 +88,18 @@ class Stream(Handout, Closing, Generic[T_co]):
             del self, item
         raise StopIteration
 
+    def rest(self) -> list[T_co]:
+        """As `list` would return it, but for a call an item; by nobody else at the same time."""
+        results: list[Any] = []
+        item: Any = None
+        try:
+            for item in self:
+                results.append(item)
+                self._order.take_done(results)
+            return results
+        finally:
+            del self, item, results  # as in `__next__`
+
     def _leave_with(self, error: BaseException) -> None:
         if self._is_source():  # the others go on
             self._asking = False
